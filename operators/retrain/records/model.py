@@ -1,0 +1,42 @@
+"""What a user declares about a model, as it travels to the jobs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from retrain.records._codec import Record
+
+
+@dataclass(frozen=True)
+class ModelSpec(Record):
+    """The part of a declaration that the steps need; plain JSON through `to_dict`.
+
+    `data` is a URI with `{partition}` in it. `train` and `prepare` are `module:function`, imported only in a job,
+    from `project_root`; `expectations` is a path (relative to `project_root`) or URI of a suite. `window` is how many of
+    the latest partitions are trained on (None: all), `holdout` how many of the latest are kept unseen to judge by.
+    `margin` is in units of `metric`, `rule` is `non_inferior` or `superior`. `columns` are those whose drift is watched
+    (empty: all); `pii` never leaves the data: not in reports, samples or logs.
+    """
+
+    model: str
+    dataset: str
+    data: str
+    target: str
+    train: str
+    metric: str
+    project_root: str
+    prepare: str | None = None
+    expectations: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+    columns: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    pii: tuple[str, ...] = ()
+    window: int | None = None
+    holdout: int = 1
+    margin: float = 0.01
+    rule: str = "non_inferior"
+    confidence: float = 0.95
+    minimum: float | None = None
+    quarantine_limit: float = 0.1
