@@ -11,9 +11,9 @@ from retrain.records._codec import Record
 class ModelSpec(Record):
     """The part of a declaration that the steps need; plain JSON through `to_dict`.
 
-    `data` is a URI with `{partition}` in it. `train` and `prepare` are `module:function`, imported only in a job,
-    from `project_root`; `expectations` is a path (relative to `project_root`) or URI of a suite. `window` is how many of
-    the latest partitions are trained on (None: all), `holdout` how many of the latest are kept unseen to judge by.
+    `data` is a URI with `{partition}` in it. `train` and `prepare` are `module:function`, imported only in a job, from
+    `project_root`; `expectations` is a path (relative to `project_root`) or URI of a suite. `window` is how many of the
+    latest partitions are trained on (None: all), `holdout` how many of the latest are kept unseen to judge by.
     `margin` is in units of `metric`, `rule` is `non_inferior` or `superior`. `columns` are those whose drift is watched
     (empty: all); `pii` never leaves the data: not in reports, samples or logs.
     """
