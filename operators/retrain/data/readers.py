@@ -1,0 +1,88 @@
+"""From a reference, a path or a URI to a DataFrame."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from retrain.data import formats, storage
+from retrain.data.describe import require_unique
+from retrain.exceptions import DataError, DigestMismatchError, MissingColumnError
+from retrain.records import DataRef
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Source: TypeAlias = Union["DataRef", str, "os.PathLike[str]", "pd.DataFrame"]
+
+
+def read(source: Source, *, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Read all rows (of `columns`, in that order) into memory; the index is 0..n-1.
+
+    A DataRef with a digest is proven: DigestMismatchError where the object holds other bytes than were recorded.
+    A DataFrame is passed through. Raises UnreadableDataError, MissingColumnError, StoreUnavailableError.
+    A CSV of zero bytes is an empty frame.
+    """
+    if isinstance(source, DataRef | str | os.PathLike):
+        uri = location(source)
+        content = formats.parse(fetch(source), format_of(source), uri, columns)
+        require_unique(content, uri)
+        frame = content.frame()
+    else:
+        uri, frame = "the DataFrame", source
+    if columns is None:
+        return frame
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise MissingColumnError(
+            f"{uri} lacks the columns {missing}",
+            expected=f"columns {list(columns)}",
+            remedy="Deliver the columns, or change the declaration that names them",
+        )
+    return frame[list(columns)]
+
+
+def read_many(sources: Iterable[Source], *, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Read several sources and concatenate them in the order given; the index is 0..n-1.
+
+    All must have the same columns (their order may differ): a column that only some have would turn into nulls
+    silently, so it is a MissingColumnError. No source at all is a DataError.
+    """
+    import pandas as pd
+
+    frames = [read(source, columns=columns) for source in sources]
+    if not frames:
+        raise DataError("There is no data to read", expected="at least one source")
+    names = set(frames[0].columns)
+    for position, frame in enumerate(frames):
+        if odd := sorted(map(str, names.symmetric_difference(frame.columns))):
+            raise MissingColumnError(
+                f"Source {position} differs from the first in the columns {odd}",
+                expected="the same columns in every source",
+                remedy="Read them with columns=..., or bring the sources to one schema",
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+def location(source: DataRef | str | os.PathLike[str]) -> str:
+    """Return the URI of a source."""
+    return source.uri if isinstance(source, DataRef) else storage.normalise(source)
+
+
+def format_of(source: DataRef | str | os.PathLike[str]) -> str:
+    """Return the format of a source: `parquet` or `csv`."""
+    return formats.format_of(location(source), source.format if isinstance(source, DataRef) else None)
+
+
+def fetch(source: DataRef | str | os.PathLike[str]) -> bytes:
+    """Return the object's bytes, proven against the digest where the source has one.
+
+    The bytes that are proven are the bytes that get parsed: hashing first and opening again would leave a gap.
+    """
+    content = storage.read_bytes(location(source))
+    recorded = source.digest if isinstance(source, DataRef) else None
+    if recorded is not None and (found := storage.digest_of(content)) != recorded:
+        raise DigestMismatchError(
+            f"{location(source)} holds other bytes than were recorded: {found}",
+            expected=recorded,
+            remedy="Restore the object, or record it as a new version of the partition",
+        )
+    return content
