@@ -1,0 +1,150 @@
+"""The steps of a new partition: validate, profile, drift, performance, report."""
+
+from typing import Any
+
+from retrain.jobs.steps import StepContext, fingerprint
+from retrain.records import DataRef, DriftVerdict
+
+# Where no suite is declared the built-in guards still hold: readable, not empty, no column twice.
+GUARDS_ONLY = {
+    "name": "guards-only",
+    "expectations": [
+        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}, "severity": "critical"}
+    ],
+}
+
+
+def validate(context: StepContext) -> dict[str, Any]:
+    """Judge the partition by the declared suite; rows that break it are set aside in the store."""
+    from retrain.validation import validate as run_suite
+
+    ref = DataRef.from_dict(context.required("partition", "validate"))
+    declared = context.spec.expectations
+    suite: Any = GUARDS_ONLY if declared is None else context.project_path(declared)
+    verdict = run_suite(
+        ref,
+        suite,
+        store=context.request.store,
+        quarantine_limit=context.spec.quarantine_limit,
+        dataset=context.spec.dataset,
+    )
+    return verdict.to_dict()
+
+
+def profile(context: StepContext) -> dict[str, Any]:
+    """Profile what validation accepted and keep the profile in the store; nothing for a refused partition."""
+    from retrain import drift as drifting
+    from retrain.data import storage
+
+    if _refused(context):
+        return {"uri": None}
+    ref = context.partition("profile")
+    spec = context.spec
+    made = drifting.profile(
+        context.read(ref),
+        columns=list(spec.columns) or None,
+        categorical=list(spec.categorical) or None,
+        target=spec.target,
+        pii=spec.pii,
+    )
+    name = fingerprint(ref.digest, spec.columns, spec.categorical, spec.pii, spec.target)
+    uri = context.store("profiles", spec.dataset, f"{_safe(ref.partition)}-{name}.json")
+    storage.write_json(uri, made.to_dict())
+    return {"uri": uri, "rows": made.rows}
+
+
+def drift(context: StepContext) -> dict[str, Any]:
+    """Compare the partition's profile with the one stored with the champion; the whole verdict goes to the store."""
+    from retrain import drift as drifting
+    from retrain.data import storage
+
+    champion = context.request.inputs.get("champion")
+    current_uri = context.outputs.get("profile", {}).get("uri") or context.request.inputs.get("profile_uri")
+    if champion is None or current_uri is None:
+        return {"status": None, "summary": "No champion to compare with yet" if champion is None else "Refused data"}
+    reference = drifting.Profile.from_dict(storage.read_json(champion["profile_uri"]))
+    current = drifting.Profile.from_dict(storage.read_json(current_uri))
+    verdict = drifting.compare(reference, current)
+    name = fingerprint(champion["profile_uri"], current_uri)
+    uri = context.store("drift", context.spec.model, f"{name}.json")
+    storage.write_json(uri, verdict.to_dict())
+    return {**_short(verdict), "verdict_uri": uri, "champion": champion["version"]}
+
+
+def compare(context: StepContext) -> dict[str, Any]:
+    """Compare two sets of data by themselves, without a champion; the whole verdict goes to the store."""
+    from retrain import drift as drifting
+    from retrain.data import storage
+
+    reference = context.required("reference_data", "compare")
+    current = context.required("current_data", "compare")
+    verdict = drifting.compare(drifting.profile(reference), drifting.profile(current))
+    uri = context.store("drift", "adhoc", f"{fingerprint(reference, current)}.json")
+    storage.write_json(uri, verdict.to_dict())
+    return {**_short(verdict), "verdict_uri": uri}
+
+
+def performance(context: StepContext) -> dict[str, Any]:
+    """Score the champion on the partition, if its labels are there, and judge its losses against its hold-out's."""
+    from retrain import drift as drifting
+    from retrain.data import read
+    from retrain.evaluation import get_metric, row_losses
+    from retrain.training import load_model, predict_for_metric
+
+    champion = context.request.inputs.get("champion")
+    if champion is None or _refused(context):
+        return {"status": None, "metric": None, "reason": "No champion to watch yet" if champion is None else "Refused"}
+    frame = context.read(context.partition("performance"))
+    target = context.spec.target
+    if target not in frame.columns or frame[target].isna().all():
+        return {"status": None, "metric": None, "reason": f"No labels ({target}) in the partition yet"}
+    labelled = frame[frame[target].notna()]
+    metric = get_metric(context.spec.metric)
+    model = load_model(champion["model_uri"], tracking_uri=context.tracking_uri("performance"))
+    predicted = predict_for_metric(model, labelled, metric.takes)
+    losses = row_losses(labelled[target], predicted, takes=metric.takes)
+    reference = read(champion["losses_uri"])["loss"].to_numpy()
+    verdict = drifting.performance(reference, losses)
+    value = metric.score(labelled[target], predicted) if labelled[target].nunique() > 1 else None
+    return {
+        **verdict.to_dict(),
+        "metric": value,
+        "reference_metric": champion["metric"],
+        "champion": champion["version"],
+    }
+
+
+def report(context: StepContext) -> dict[str, Any]:
+    """Draw Evidently's page for the columns that matter; the only step that loads Evidently."""
+    from retrain import drift as drifting
+    from retrain.data import storage
+
+    champion = context.request.inputs.get("champion")
+    verdict_uri = context.outputs.get("drift", {}).get("verdict_uri")
+    if champion is None or verdict_uri is None:
+        return {"uri": None}
+    reference = drifting.Profile.from_dict(storage.read_json(champion["profile_uri"]))
+    current = drifting.Profile.from_dict(storage.read_json(context.outputs["profile"]["uri"]))
+    verdict = DriftVerdict.from_dict(storage.read_json(verdict_uri))
+    uri = verdict_uri.removesuffix(".json") + ".html"
+    storage.write_bytes(uri, drifting.report(reference, current, verdict).encode())
+    return {"uri": uri}
+
+
+def _refused(context: StepContext) -> bool:
+    return bool((context.outputs.get("validate") or {}).get("status") == "fail")
+
+
+def _short(verdict: DriftVerdict) -> dict[str, Any]:
+    """What of a verdict is small enough for XCom and the ledger."""
+    return {
+        "status": verdict.status.value,
+        "drivers": list(verdict.drivers[:10]),
+        "checks": [f"{check.name}: {check.column}" if check.column else check.name for check in verdict.checks[:10]],
+        "summary": verdict.summary,
+        "rows_needed": verdict.rows_needed,
+    }
+
+
+def _safe(partition: str | None) -> str:
+    return (partition or "all").replace("/", "_")

@@ -1,0 +1,82 @@
+"""Run a job in this process: its steps in order, each with its cost."""
+
+import contextlib
+import importlib
+import logging
+import os
+import resource
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from retrain.exceptions import ContractError, RetrainError, UnavailableError, UserCodeError
+from retrain.jobs.steps import STEPS, StepContext
+from retrain.records import CONTRACT_VERSION, JobError, JobRequest, JobResult, JobStatus, StepCost
+
+log = logging.getLogger(__name__)
+
+
+def check_request(request: JobRequest) -> None:
+    """Refuse a request of another contract version, without steps, or with an unknown step."""
+    if request.contract != CONTRACT_VERSION:
+        raise ContractError(
+            f"the job document follows contract {request.contract}",
+            expected=f"contract {CONTRACT_VERSION}",
+            remedy="Install the same version of retrain where the job is asked for and where it runs",
+        )
+    unknown = [step for step in request.steps if step not in STEPS]
+    if unknown or not request.steps:
+        raise ContractError(
+            f"the job names unknown steps {unknown}" if unknown else "the job names no step",
+            expected=f"some of {', '.join(STEPS)}",
+        )
+
+
+def run_job(request: JobRequest) -> JobResult:
+    """Run the steps of `request` in order and return their outputs; errors of a step become `JobResult.error`.
+
+    An error that says "cannot be done" and one that says "try again" are told apart by `JobError.retryable`.
+    """
+    check_request(request)
+    _no_telemetry()
+    context = StepContext(request=request)
+    cost: dict[str, StepCost] = {}
+    for name in request.steps:
+        log.info("step %s of %s starts", name, request.spec.model)
+        try:
+            with _measured(name, cost):
+                context.outputs[name] = _load(name)(context)
+        except Exception as error:
+            log.exception("step %s of %s failed", name, request.spec.model)
+            return JobResult(JobStatus.FAILED, dict(context.outputs), _describe(name, error), cost)
+        log.info("step %s of %s took %.2f s", name, request.spec.model, cost[name].wall_seconds)
+    return JobResult(JobStatus.SUCCEEDED, dict(context.outputs), None, cost)
+
+
+def _load(name: str) -> Any:
+    module, function = STEPS[name].split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _describe(step: str, error: Exception) -> JobError:
+    if isinstance(error, RetrainError):
+        trace = traceback.format_exc() if isinstance(error, UserCodeError) else None
+        return JobError(type(error).__name__, f"{step}: {error}", isinstance(error, UnavailableError), trace)
+    # An error that nobody foresaw may be a passing one: it is shown whole, and Airflow's retries decide.
+    return JobError(type(error).__name__, f"{step}: {error}", True, traceback.format_exc())
+
+
+@contextlib.contextmanager
+def _measured(name: str, cost: dict[str, StepCost]) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        yield
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        cost[name] = StepCost(time.perf_counter() - wall, time.process_time() - cpu, peak)
+
+
+def _no_telemetry() -> None:
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

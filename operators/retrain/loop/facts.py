@@ -1,0 +1,112 @@
+"""Facts from the ledger: what is accepted, what is pending, what the policy has to know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrain.loop.arrival import latest_arrivals
+from retrain.loop.streams import Kind, dataset_stream, model_stream
+from retrain.records import DataRef, DriftStatus, ModelSpec, PerformanceStatus
+from retrain.registry.champions import champion
+
+if TYPE_CHECKING:
+    from retrain.ledger import Ledger
+    from retrain.policy import History
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A partition version that may be trained on: the reference to its accepted rows, and its profile."""
+
+    ref: DataRef
+    profile_uri: str | None
+
+
+def accepted_partitions(ledger: "Ledger", dataset: str) -> list[Accepted]:
+    """Return the newest version of each partition, where validation accepted it, in order of partition.
+
+    While a corrected version is not validated yet, its partition is left out: the old bytes are known to be wrong.
+    """
+    newest = latest_arrivals(ledger, dataset)
+    found = []
+    for event in ledger.events(dataset_stream(dataset), kinds=[Kind.VALIDATED]):
+        if event.key in newest and event.payload["accepted"]:
+            ref = DataRef.from_dict(event.payload["accepted"])
+            found.append(Accepted(ref, event.payload["profile_uri"]))
+    return sorted(found, key=lambda one: str(one.ref.partition))
+
+
+def pending_partitions(ledger: "Ledger", spec: ModelSpec) -> list[dict[str, Any]]:
+    """Return the newest partition versions that this model has not looked at yet, in order of partition."""
+    watched = {event.key for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])}
+    return [
+        {"partition": arrived["partition"], "version": arrived["version"]}
+        for key, arrived in latest_arrivals(ledger, spec.dataset).items()
+        if key not in watched
+    ]
+
+
+def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
+    """Return what jobs have to know of the champion, or None before the first promotion."""
+    current = champion(ledger, model)
+    if current is None:
+        return None
+    wanted = ("profile_uri", "losses_uri", "snapshot_uri", "metric", "partitions")
+    return {
+        "version": current.version,
+        "model_uri": current.model_uri,
+        **{name: current.evidence.get(name) for name in wanted},
+    }
+
+
+def history(ledger: "Ledger", spec: ModelSpec) -> "History":
+    """Return what the policy decides upon. Requests of people are not in it: they go to the training by themselves."""
+    from retrain.evaluation import get_metric
+    from retrain.policy import History
+
+    current = champion_inputs(ledger, spec.model)
+    version = current["version"] if current else None
+    trained = ledger.last(model_stream(spec.model), Kind.JUDGED)
+    used = set(_used(trained.payload)) if trained else set()
+    accepted = [str(one.ref.partition) for one in accepted_partitions(ledger, spec.dataset)]
+    new = tuple(name for name in accepted if name not in used)
+    watched = [
+        event.payload
+        for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])
+        if _watched_champion(event.payload) == version
+    ]
+    measured = [seen["performance"] for seen in watched if (seen["performance"] or {}).get("status")]
+    latest = measured[-1] if measured else {}
+    return History(
+        model=spec.model,
+        available=len(accepted),
+        champion=version,
+        trained_at=trained.recorded_at if trained else None,
+        trained_partitions=tuple(trained.payload["partitions"]) if trained else (),
+        new_partitions=new,
+        drift=tuple(
+            _drift(seen) for seen in watched if seen["partition"] in new and (seen["drift"] or {}).get("status")
+        ),
+        labels_late=bool(watched) and version is not None and not (watched[-1]["performance"] or {}).get("status"),
+        performance=PerformanceStatus(latest["status"]) if latest else None,
+        metric=spec.metric,
+        greater_is_better=get_metric(spec.metric).greater_is_better,
+        metric_at_promotion=current["metric"] if current else None,
+        metric_now=latest.get("metric"),
+    )
+
+
+def _used(judged: Mapping[str, Any]) -> list[str]:
+    """The partitions of a retraining: those it trained on, and those it was judged by."""
+    return [*judged["partitions"], *(key.rpartition("@v")[0] for key in judged["holdout"])]
+
+
+def _watched_champion(watched: Mapping[str, Any]) -> str | None:
+    return (watched["drift"] or {}).get("champion")
+
+
+def _drift(watched: Mapping[str, Any]) -> Any:
+    from retrain.policy.history import PartitionDrift
+
+    drift = watched["drift"]
+    return PartitionDrift(watched["partition"], DriftStatus(drift["status"]), tuple(drift["drivers"]))

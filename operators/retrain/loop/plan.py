@@ -1,0 +1,57 @@
+"""Planning a retraining: which partition versions to train on, and which, unseen by both models, to judge by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from retrain.loop.facts import Accepted, accepted_partitions, champion_inputs
+from retrain.records import DataRef, ModelSpec, Snapshot
+from retrain.records._codec import Record
+
+if TYPE_CHECKING:
+    from retrain.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Plan(Record):
+    """What a retraining works on. `blocked` says why it cannot be done now, and then the rest is empty.
+
+    `profiles` holds the URI of each training partition's profile; `champion` what jobs must know of it.
+    """
+
+    blocked: str | None = None
+    snapshot: Snapshot | None = None
+    holdout: tuple[DataRef, ...] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    champion: Mapping[str, Any] | None = None
+
+
+def plan_training(ledger: "Ledger", spec: ModelSpec) -> Plan:
+    """Take the latest `holdout` partitions to judge by and those before them, up to `window`, to train on.
+
+    A partition that the champion was trained on, in any version, is never judged by.
+    """
+    return split(accepted_partitions(ledger, spec.dataset), spec, champion_inputs(ledger, spec.model))
+
+
+def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, Any] | None) -> Plan:
+    """Decide the plan; pure."""
+    if len(accepted) < spec.holdout + 1:
+        return Plan(
+            blocked=f"{len(accepted)} accepted partitions; at least {spec.holdout + 1} are needed: "
+            f"one to train on and {spec.holdout} to judge by"
+        )
+    training, held = accepted[: -spec.holdout], accepted[-spec.holdout :]
+    seen = set(champion["partitions"]) if champion else set()
+    unseen = [one for one in held if one.ref.partition not in seen]
+    if not unseen:
+        names = ", ".join(str(one.ref.partition) for one in held)
+        return Plan(blocked=f"the champion was trained on {names}: no rows are left that neither model has seen")
+    if spec.window is not None:
+        training = training[-spec.window :]
+    return Plan(
+        snapshot=Snapshot(spec.dataset, tuple(one.ref for one in training)),
+        holdout=tuple(one.ref for one in unseen),
+        profiles={str(one.ref.partition): one.profile_uri for one in training if one.profile_uri},
+        champion=champion,
+    )
