@@ -1,0 +1,49 @@
+"""The operator that compares two sets of data by themselves."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from retrain.operators.data import spec_for_data
+from retrain.operators.job import RetrainOperator, final_errors
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class DriftCheckOperator(RetrainOperator):
+    """Compare current data with a reference; needs no ledger and no model.
+
+    XCom: the verdict's `status`, `drivers`, `checks`, `summary` and `verdict_uri`, where the whole verdict lies.
+
+    :param reference: path or URI of the reference data (templated)
+    :param current: path or URI of the current data (templated)
+    :param fail_on_drift: fail the task when the verdict is drift; by default a verdict is not a failure
+    """
+
+    template_fields = ("reference", "current")
+
+    def __init__(self, *, reference: str, current: str, fail_on_drift: bool = False, **kwargs: Any) -> None:
+        super().__init__(spec=spec_for_data(), **kwargs)
+        self.reference = reference
+        self.current = current
+        self.fail_on_drift = fail_on_drift
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Run the comparison in a job."""
+        return self._check(context, None)
+
+    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
+        """Go on when a job in a pod has ended."""
+        return self._check(context, event)
+
+    @final_errors
+    def _check(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        inputs = {"reference_data": self.reference, "current_data": self.current}
+        verdict: dict[str, Any] = dict(
+            self.run(context, self.request(context, ("compare",), inputs), event).outputs["compare"]
+        )
+        if self.fail_on_drift and verdict["status"] == "drift":
+            raise AirflowFailException(f"{self.current} drifted from {self.reference}: {verdict['summary']}")
+        return verdict

@@ -1,0 +1,196 @@
+"""How operators run jobs: in the worker, in another environment or in a pod, and what their errors become."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from retrain.exceptions import (
+    ConfigurationError,
+    DataError,
+    DeclarationError,
+    JobFailedError,
+    PromotionRefusedError,
+)
+from retrain.hooks.ledger import LedgerHook
+from retrain.hooks.mlflow import MlflowHook
+from retrain.jobs.runtime import ExternalPython, KubernetesPod, Runtime, runtime_from_dict
+from retrain.records import JobRequest, JobResult, JobStatus, ModelSpec
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from retrain.ledger import Ledger
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def final_errors(execute: Callable[P, T]) -> Callable[P, T]:
+    """Let an error that no retry can mend fail the task at once; every other error goes to Airflow's retries."""
+
+    @wraps(execute)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return execute(*args, **kwargs)
+        except (ConfigurationError, DataError, PromotionRefusedError) as error:
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+    return wrapped
+
+
+class RetrainOperator(BaseOperator):
+    """What retrain's operators share: the declaration, the store, the connections.
+
+    :param spec: the declaration, a `ModelSpec` or its dictionary
+    :param store: URI for what is too large for XCom; default: `[retrain] store` of Airflow's configuration
+    :param runtime: where heavy steps run (`Worker`, `ExternalPython`, `KubernetesPod`, or its dictionary)
+    :param ledger_conn_id: connection of type `retrain_ledger`
+    :param mlflow_conn_id: connection of type `mlflow`
+    """
+
+    ui_color = "#e6f4ea"
+
+    def __init__(
+        self,
+        *,
+        spec: ModelSpec | Mapping[str, Any],
+        store: str | None = None,
+        runtime: Runtime | Mapping[str, Any] | None = None,
+        ledger_conn_id: str = LedgerHook.default_conn_name,
+        mlflow_conn_id: str = MlflowHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec.to_dict() if isinstance(spec, ModelSpec) else dict(spec)
+        self.store = store
+        self.runtime = runtime if runtime is None or isinstance(runtime, Mapping) else runtime.to_dict()
+        self.ledger_conn_id = ledger_conn_id
+        self.mlflow_conn_id = mlflow_conn_id
+
+    @property
+    def model_spec(self) -> ModelSpec:
+        """The declaration as a record."""
+        return ModelSpec.from_dict(self.spec)
+
+    @property
+    def store_uri(self) -> str:
+        """The declared store, or the deployment's."""
+        from airflow.sdk import conf
+
+        if uri := self.store or conf.get("retrain", "store", fallback=None):
+            return uri
+        raise DeclarationError(
+            "no store is declared",
+            expected="a URI for profiles, verdicts and predictions, such as s3://ml-store/retrain",
+            remedy="Pass store=..., or set [retrain] store in Airflow's configuration (AIRFLOW__RETRAIN__STORE)",
+        )
+
+    def open_ledger(self) -> "Ledger":
+        """Open the ledger for one task."""
+        return LedgerHook(self.ledger_conn_id).get_conn()
+
+    @contextmanager
+    def registry(self) -> Iterator[Any]:
+        """A registry client that is allowed in."""
+        hook = MlflowHook(self.mlflow_conn_id)
+        with hook.authenticated():
+            yield hook.get_conn()
+
+    def request(self, context: "Context", steps: tuple[str, ...], inputs: Mapping[str, Any]) -> JobRequest:
+        """Make the job document: declaration, inputs, and on whose behalf."""
+        spec = self.model_spec
+        if not spec.project_root:
+            spec = dataclasses.replace(spec, project_root=default_project_root(context))
+        return JobRequest(
+            steps=steps,
+            spec=spec,
+            store=self.store_uri,
+            inputs=inputs,
+            tracking_uri=MlflowHook(self.mlflow_conn_id).tracking_uri,
+            origin=origin(context),
+        )
+
+    def run(self, context: "Context", request: JobRequest, event: Mapping[str, Any] | None = None) -> JobResult:
+        """Run the job where it is declared to run and return its result; a failed job raises.
+
+        `event` is what the triggerer brought back when the job was deferred (a pod).
+        """
+        runtime = runtime_from_dict(self.runtime)
+        if isinstance(runtime, KubernetesPod):
+            from retrain.operators.pod import run_in_pod
+
+            result = run_in_pod(self, runtime, request, context, event)
+        elif isinstance(runtime, ExternalPython):
+            result = runtime.run(request, MlflowHook(self.mlflow_conn_id).secrets)
+        else:
+            from retrain.jobs import run_job
+
+            with MlflowHook(self.mlflow_conn_id).authenticated():
+                result = run_job(request)
+        self._log_cost(result)
+        raise_for(result)
+        return result
+
+    def _log_cost(self, result: JobResult) -> None:
+        for name, cost in result.cost.items():
+            peak = cost.peak_memory_bytes / 2**20
+            self.log.info("%-12s %6.2f s  %6.2f CPU-s  %5.0f MiB", name, cost.wall_seconds, cost.cpu_seconds, peak)
+
+
+def raise_for(result: JobResult) -> None:
+    """Raise what a failed job says: for good, or for Airflow to try again."""
+    if result.status is JobStatus.SUCCEEDED or result.error is None:
+        return
+    message = f"{result.error.type}: {result.error.message}"
+    if result.error.traceback:
+        message += "\n" + result.error.traceback
+    if result.error.retryable:
+        raise JobFailedError(message)
+    raise AirflowFailException(message)
+
+
+def owner(context: "Context") -> str:
+    """Name who works: DAG, run, task and map index. Not the try: a retry keeps its claim."""
+    ti = context["ti"]
+    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}[{getattr(ti, 'map_index', -1)}]"
+
+
+def origin(context: "Context") -> dict[str, str]:
+    """Say on whose behalf a job runs; written to MLflow with the model."""
+    ti = context["ti"]
+    found = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "try_number": str(ti.try_number)}
+    bundle = getattr(ti, "bundle_instance", None)
+    if bundle is not None:
+        found["bundle"] = str(bundle.name)
+        if bundle.version:
+            found["bundle_version"] = str(bundle.version)
+    return found
+
+
+def actor(context: "Context") -> str:
+    """Name who is behind a run: the user who triggered it, or the DAG itself."""
+    run: Any = context.get("dag_run")
+    user = getattr(run, "triggering_user_name", None)
+    return str(user) if user else f"dag:{context['ti'].dag_id}"
+
+
+def default_project_root(context: "Context") -> str:
+    """Find the project when none is declared: the deployment's setting, else the DAG bundle, else AIRFLOW_HOME.
+
+    A bundle either holds `include/` itself or is the `dags/` folder beside it.
+    """
+    from airflow.sdk import conf
+
+    if root := conf.get("retrain", "project_root", fallback=None):
+        return root
+    bundle = getattr(context["ti"], "bundle_instance", None)
+    path = Path(bundle.path) if bundle is not None else Path(os.environ.get("AIRFLOW_HOME", "."))
+    beside = not (path / "include").is_dir() and (path.parent / "include").is_dir()
+    return str(path.parent if beside else path)

@@ -1,0 +1,46 @@
+"""Links from a task to what it made."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class _MlflowLink(BaseOperatorLink):
+    """A page of MLflow, found through what the task pushed under the key `mlflow`."""
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002
+        from airflow.sdk.execution_time.xcom import XCom
+
+        place = XCom.get_value(ti_key=ti_key, key="mlflow")
+        return self.page(place) if place else ""
+
+    def page(self, place: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+
+class MlflowRunLink(_MlflowLink):
+    """The training run in MLflow."""
+
+    name = "MLflow run"
+
+    def page(self, place: dict[str, Any]) -> str:
+        """Return the run's address, or nothing before there is a run."""
+        if not place.get("run_id"):
+            return ""
+        return f"{place['ui_url']}/#/experiments/{place.get('experiment_id') or 0}/runs/{place['run_id']}"
+
+
+class ModelVersionLink(_MlflowLink):
+    """The registered version in MLflow."""
+
+    name = "Model version"
+
+    def page(self, place: dict[str, Any]) -> str:
+        """Return the version's address, or nothing before it is registered."""
+        if not place.get("version"):
+            return ""
+        return f"{place['ui_url']}/#/models/{place['model']}/versions/{place['version']}"

@@ -1,0 +1,196 @@
+"""Operators of a retraining: train, evaluate, gate, register, promote, roll back."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from retrain.exceptions import ContractError
+from retrain.loop.streams import Kind, model_stream
+from retrain.operators.job import RetrainOperator, actor, final_errors
+from retrain.operators.links import MlflowRunLink, ModelVersionLink
+from retrain.operators.plan import run_name
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ALL_STEPS = ("train", "evaluate", "gate", "register")
+# Where a step's output is found by a later job, when the steps run in tasks of their own.
+_INPUT_OF = {"train": "trained", "evaluate": "evaluated", "gate": "gated", "register": "registered"}
+
+
+class ModelTrainOperator(RetrainOperator):
+    """Train a challenger, and by default also evaluate, judge and register it, in one job.
+
+    A retry finds the run of the first try by its key (data, code, parameters, versions) and never trains twice. When
+    gate and registration are among the steps, the verdict is committed to the ledger and the requests are answered.
+
+    XCom: the plan's dictionary with the output of each step added.
+
+    :param plan: what `TrainingPlanOperator` returned, or the return value of the step before (templated)
+    :param steps: which steps share this task's job
+    """
+
+    template_fields = ("plan",)
+    operator_extra_links = (MlflowRunLink(), ModelVersionLink())
+    default_steps: ClassVar[tuple[str, ...]] = ALL_STEPS
+
+    def __init__(self, *, plan: Any, steps: tuple[str, ...] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.steps = steps or self.default_steps
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Run the steps; commit the verdict when it is known."""
+        return self._run_steps(context, None)
+
+    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
+        """Go on when a job in a pod has ended."""
+        return self._run_steps(context, event)
+
+    @final_errors
+    def _run_steps(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        from retrain.data import storage
+
+        plan = storage.read_json(self.plan["plan_uri"])
+        inputs = {
+            "snapshot_uri": plan["snapshot_uri"],
+            "holdout": plan["holdout"],
+            "profiles": plan["profiles"],
+            "champion": plan["champion"],
+            "params": plan["params"],
+            **{_INPUT_OF[step]: self.plan[step] for step in ALL_STEPS if step in self.plan},
+        }
+        result = self.run(context, self.request(context, tuple(self.steps), inputs), event)
+        state = {**self.plan, **result.outputs}
+        if "gate" in state and "register" in state:
+            self._commit(context, plan, state)
+        context["ti"].xcom_push(key="mlflow", value=self._mlflow_place(state))
+        return state
+
+    def _mlflow_place(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        from retrain.hooks.mlflow import MlflowHook
+
+        trained, registered = state.get("train") or {}, state.get("register") or {}
+        return {
+            "ui_url": MlflowHook(self.mlflow_conn_id).ui_url,
+            "model": self.model_spec.model,
+            "run_id": trained.get("run_id"),
+            "experiment_id": trained.get("experiment_id"),
+            "version": registered.get("version"),
+        }
+
+    def _commit(self, context: "Context", plan: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Append the verdict and answer the requests, in the transaction that proves that they are still ours."""
+        from retrain.ledger import Claim, Entry
+
+        spec, trained, evaluated = self.model_spec, state["train"], state["evaluate"]
+        version = str(state["register"]["version"])
+        payload = {
+            "version": version,
+            "champion": plan["champion"]["version"] if plan["champion"] else None,
+            "verdict": state["gate"],
+            "requests": state["requests"],
+            "run_id": trained["run_id"],
+            "model_uri": trained["model_uri"],
+            "training_key": trained["training_key"],
+            "profile_uri": trained["profile_uri"],
+            "snapshot_uri": plan["snapshot_uri"],
+            "partitions": [ref["partition"] for ref in plan["snapshot"]["partitions"]],
+            "holdout": evaluated["holdout"],
+            "predictions_uri": evaluated["predictions_uri"],
+            "losses_uri": evaluated["losses_uri"],
+            "metric_name": evaluated["metric"],
+            "metric": evaluated["challenger"],
+            "champion_metric": evaluated.get("champion"),
+        }
+        entry = Entry(model_stream(spec.model), Kind.JUDGED, run_name(context), payload, actor=actor(context))
+        with self.open_ledger() as ledger:
+            ledger.append_all([entry], claims=[Claim.from_dict(claim) for claim in state["claims"]])
+
+
+class ModelEvaluateOperator(ModelTrainOperator):
+    """Score champion and challenger on the plan's hold-out; needs the output of a training step in `plan`."""
+
+    default_steps = ("evaluate",)
+
+
+class ModelGateOperator(ModelTrainOperator):
+    """Judge the kept predictions; needs the output of an evaluation in `plan`."""
+
+    default_steps = ("gate",)
+
+
+class ModelRegisterOperator(ModelTrainOperator):
+    """Register the trained model as a version of the registered model, and commit the gate's verdict."""
+
+    default_steps = ("register",)
+
+
+class ModelPromoteOperator(RetrainOperator):
+    """Make a version champion if its gate passed; skips, with the reasons, if it did not.
+
+    The ledger is written first, fenced against concurrent promotions, and MLflow's aliases follow it; a task that is
+    killed in between ends, when tried again, in the same one promotion. XCom: `{"version", "previous", "reasons"}`.
+
+    :param judged: what the gate's task returned (templated)
+    """
+
+    template_fields = ("judged",)
+
+    def __init__(self, *, judged: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.judged = judged
+
+    @final_errors
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Promote through the ledger, then show it in MLflow."""
+        from retrain.loop.release import promote_judged
+        from retrain.registry import reconcile
+
+        model = self.model_spec.model
+        if not isinstance(self.judged, Mapping) or "register" not in self.judged:
+            raise ContractError(f"judged is {self.judged!r:.200}", expected="the return value of the gate's task")
+        with self.open_ledger() as ledger, self.registry() as registry:
+            event = ledger.get(model_stream(model), Kind.JUDGED, run_name(context))
+            if event is None:
+                raise ContractError(
+                    f"the ledger holds no verdict of the run {run_name(context)}",
+                    expected="a task with gate and registration before the promotion, in the same DAG run",
+                )
+            reconcile(ledger, registry, model)
+            verdict = event.payload["verdict"]
+            if verdict["status"] != "pass":
+                raise AirflowSkipException(f"{verdict['status']}: " + "; ".join(verdict["reasons"]))
+            return promote_judged(ledger, registry, model, event, actor=actor(context))
+
+
+class RollbackModelOperator(RetrainOperator):
+    """Make an earlier version champion again: the one before, or a named one.
+
+    :param version: the version; None for the previous champion (templated)
+    :param reason: why; recorded with who asked (templated)
+    """
+
+    template_fields = ("version", "reason")
+
+    def __init__(self, *, reason: str, version: str | int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reason = reason
+        self.version = version
+
+    @final_errors
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Roll back through the ledger, then show it in MLflow."""
+        from retrain.loop.release import roll_back
+
+        with self.open_ledger() as ledger, self.registry() as registry:
+            return roll_back(
+                ledger,
+                registry,
+                self.model_spec.model,
+                version=str(self.version) if self.version else None,
+                reason=self.reason,
+                actor=actor(context),
+                key=run_name(context),
+            )

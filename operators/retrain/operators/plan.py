@@ -1,0 +1,107 @@
+"""The operator that turns wanted retrainings into one plan."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from retrain.loop.streams import Kind, model_stream
+from retrain.operators.job import RetrainOperator, actor, final_errors
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from retrain.ledger import Ledger
+
+# Held from the plan to the verdict, also while a pod trains; the next run of the same DAG takes over from a dead one.
+TRAINING_LEASE = timedelta(hours=12)
+
+
+class TrainingPlanOperator(RetrainOperator):
+    """Collect what asks for a retraining, claim it, and choose what to train on and what to judge by.
+
+    Skips when nothing asks. When the data does not suffice it says so in the ledger and skips; the wish is answered.
+    XCom: `{"plan_uri", "claims", "requests", ...}`; the plan itself lies in the store.
+
+    :param reason: why a person asks (templated; from the form of a manual run); None when the DAG was not run by hand
+    :param overrides: parameters of the training for this run only (templated)
+    """
+
+    template_fields = ("reason", "overrides")
+
+    def __init__(
+        self, *, reason: str | None = None, overrides: Mapping[str, Any] | str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.reason = reason
+        self.overrides = overrides
+
+    @final_errors
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Gather the wishes, claim them, plan."""
+        from retrain.loop.requests import claim_requests
+
+        model = self.model_spec.model
+        with self.open_ledger() as ledger:
+            if _is_manual(context):
+                self._request(ledger, context)
+            claims, wishes = claim_requests(ledger, model, run_name(context), lease=TRAINING_LEASE)
+            if not claims:
+                raise AirflowSkipException(f"Nothing asks for a retraining of {model}")
+            return self._plan(ledger, context, claims, wishes)
+
+    def _request(self, ledger: "Ledger", context: "Context") -> None:
+        params = self.overrides if isinstance(self.overrides, Mapping) else {}
+        payload = {"reason": self.reason or "no reason given", "params": dict(params)}
+        ledger.append(
+            model_stream(self.model_spec.model), Kind.REQUESTED, run_name(context), payload, actor=actor(context)
+        )
+
+    def _plan(
+        self, ledger: "Ledger", context: "Context", claims: list[Any], wishes: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        from retrain.data import save_snapshot, storage
+        from retrain.jobs.steps import fingerprint
+        from retrain.loop import plan_training
+
+        spec = self.model_spec
+        plan = plan_training(ledger, spec)
+        if plan.blocked or plan.snapshot is None:
+            payload = {"reason": plan.blocked, "requests": wishes}
+            ledger_key = run_name(context)
+            ledger.append_all([_entry(spec.model, Kind.SKIPPED, ledger_key, payload, actor(context))], claims=claims)
+            raise AirflowSkipException(f"{spec.model} cannot be retrained now: {plan.blocked}")
+        params = {**spec.params}
+        for wish in wishes:
+            params.update(wish.get("params") or {})
+        snapshot_uri = save_snapshot(plan.snapshot, self.store_uri)
+        document = {**plan.to_dict(), "snapshot_uri": snapshot_uri, "params": params}
+        uri = storage.join(self.store_uri, "plans", spec.model, f"{fingerprint(document)}.json")
+        storage.write_json(uri, document)
+        return {
+            "plan_uri": uri,
+            "claims": [claim.to_dict() for claim in claims],
+            "requests": wishes,
+            "rows": plan.snapshot.rows,
+            "partitions": len(plan.snapshot.partitions),
+            "holdout": [ref.partition for ref in plan.holdout],
+            "champion": plan.champion["version"] if plan.champion else None,
+        }
+
+
+def run_name(context: "Context") -> str:
+    """Name the DAG run: the owner of a retraining's claims, and the key of what it commits once."""
+    ti = context["ti"]
+    return f"{ti.dag_id}/{ti.run_id}"
+
+
+def _is_manual(context: "Context") -> bool:
+    run: Any = context.get("dag_run")
+    return str(getattr(run, "run_type", "")).lower().endswith("manual")
+
+
+def _entry(model: str, kind: Kind, key: str, payload: dict[str, Any], who: str) -> Any:
+    from retrain.ledger import Entry
+
+    return Entry(model_stream(model), kind, key, payload, actor=who)

@@ -1,0 +1,240 @@
+"""`ContinuousTraining(...)`: one declaration becomes the DAGs of a model."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    AssetAlias,
+    AssetOrTimeSchedule,
+    AssetWatcher,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+)
+
+from retrain.jobs.runtime import Runtime
+from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator
+from retrain.operators.decide import RetrainDecideOperator
+from retrain.operators.model import ModelPromoteOperator, ModelTrainOperator, RollbackModelOperator
+from retrain.operators.plan import TrainingPlanOperator
+from retrain.policy import Rule
+from retrain.records import ModelSpec
+from retrain.templates.declaration import check
+from retrain.triggers.arrival import PartitionArrivalTrigger
+
+# Only a lower bound for the timetables; runs of the past are never made up for.
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class ContinuousTraining:
+    """Declare a model, and get its DAGs: `<model>.data`, `<model>.train` and `<model>.rollback`.
+
+    The data DAG is woken by arriving files (nobody polls in a worker) and by a slow schedule that sweeps up whatever an
+    event was lost for. It validates, profiles, watches the champion, and decides. The training DAG is woken by a
+    decision, run by hand with a typed form, and swept likewise. Three DAGs, so that Airflow's permissions can tell who
+    may do what.
+
+    Used once, at the top of a DAG file. Nothing is read or connected to; a wrong declaration raises DeclarationError
+    with all that is wrong.
+
+    :param model: name of the model, of its DAGs and of the registered model in MLflow
+    :param data: URI template with `{partition}`
+    :param target: name of the label column
+    :param train: `module:function`, `fit(data, params) -> model`, imported in the job only
+    :param metric: a scikit-learn metric
+    :param retrain: when to retrain: `Every`, `NewData`, `Drift`, `Decay`
+    :param prepare: `module:function`, `prepare(frame) -> features`; saved with the model
+    :param expectations: path (from the project's root) or URI of a Great Expectations suite
+    :param dataset: name of the data; models that share it share its validation. Default: the model's name
+    :param store: URI for profiles, verdicts, predictions; default `[retrain] store`
+    :param project_root: where `train`, `prepare` and `expectations` are found; default `[retrain] project_root`, else
+        the DAG bundle
+    :param runtime: where training, evaluation and the judging of data run
+    :param watch: wake the loop when files arrive; without it only the sweep does
+    :param poll_interval_seconds: between two listings of the data, in the triggerer
+    :param sweep: cron expression of the slow schedule of the data DAG and the training DAG
+    :param retries: of every task; with `retry_delay_seconds` between them
+    :param spec: further fields of `ModelSpec` (`margin`, `rule`, `window`, `holdout`, `pii`, `quarantine_limit`, ...)
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        data: str,
+        target: str,
+        train: str,
+        metric: str,
+        retrain: Sequence[Rule],
+        prepare: str | None = None,
+        expectations: str | None = None,
+        dataset: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        store: str | None = None,
+        project_root: str | None = None,
+        runtime: Runtime | None = None,
+        watch: bool = True,
+        poll_interval_seconds: float = 30.0,
+        sweep: str = "17 * * * *",
+        retries: int = 3,
+        retry_delay_seconds: float = 30.0,
+        ledger_conn_id: str = "retrain_ledger",
+        mlflow_conn_id: str = "mlflow_default",
+        draw_report: bool = False,
+        tags: Sequence[str] = (),
+        **spec: Any,
+    ) -> None:
+        self.spec = ModelSpec.from_dict(
+            {
+                "model": model,
+                "dataset": dataset or model,
+                "data": data,
+                "target": target,
+                "train": train,
+                "metric": metric,
+                "prepare": prepare,
+                "expectations": expectations,
+                "params": dict(params or {}),
+                "project_root": project_root or "",
+                **spec,
+            }
+        )
+        self.rules = tuple(retrain)
+        check(self.spec, self.rules)
+        self.watch = watch
+        self.poll_interval_seconds = poll_interval_seconds
+        self.sweep = sweep
+        self.draw_report = draw_report
+        self.tags = ["retrain", model, *tags]
+        self.default_args = {"retries": retries, "retry_delay": timedelta(seconds=retry_delay_seconds)}
+        self._common: dict[str, Any] = {
+            "spec": self.spec.to_dict(),
+            "store": store,
+            "runtime": runtime.to_dict() if runtime else None,
+            "ledger_conn_id": ledger_conn_id,
+            "mlflow_conn_id": mlflow_conn_id,
+        }
+        self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
+        file = sys._getframe(1).f_code.co_filename
+        self.data_dag = self._data_dag(file)
+        self.train_dag = self._train_dag(file)
+        self.rollback_dag = self._rollback_dag(file)
+
+    @property
+    def arrivals(self) -> Asset:
+        """The asset that stands for the arrival of data; models that share a dataset share it and its watcher."""
+        dataset = self.spec.dataset
+        trigger = PartitionArrivalTrigger(self.spec.data, self.poll_interval_seconds)
+        return Asset(
+            name=f"retrain.arrivals.{dataset}",
+            uri=f"retrain://arrivals/{dataset}",
+            group="retrain",
+            watchers=[AssetWatcher(name=f"retrain.arrivals.{dataset}", trigger=trigger)] if self.watch else [],
+        )
+
+    def _dag(self, kind: str, file: str, schedule: Any, doc: str, **options: Any) -> DAG:
+        dag = DAG(
+            f"{self.spec.model}.{kind}",
+            schedule=schedule,
+            start_date=START,
+            catchup=False,
+            max_active_runs=1,
+            default_args=self.default_args,
+            tags=self.tags,
+            doc_md=f"{doc}\n\n{self._summary()}",
+            **options,
+        )
+        # Airflow takes the file of whoever called DAG(); the user's declaration is what belongs in the Code tab.
+        dag.fileloc = file
+        return dag
+
+    def _swept(self, asset: Asset | None) -> Any:
+        timetable = CronTriggerTimetable(self.sweep, timezone="UTC")
+        return timetable if asset is None else AssetOrTimeSchedule(assets=asset, timetable=timetable)
+
+    def _data_dag(self, file: str) -> DAG:
+        doc = "Takes in what arrives: validates it, watches the champion on it, decides whether to retrain."
+        with self._dag("data", file, self._swept(self.arrivals if self.watch else None), doc) as dag:
+            discover = PartitionDiscoverOperator(task_id="discover", **self._common)
+            ingest = PartitionIngestOperator.partial(
+                task_id="ingest",
+                draw_report=self.draw_report,
+                map_index_template="{{ task.partition['partition'] }}",
+                max_active_tis_per_dagrun=1,  # in order: drift and decay are read as a history
+                **self._common,
+            ).expand(partition=discover.output)
+            decide = RetrainDecideOperator(
+                task_id="decide",
+                rules=[rule.to_dict() for rule in self.rules],
+                wakes=(self.wanted, AssetAlias(f"retrain.wanted.{self.spec.model}")),
+                # With nothing pending `ingest` is skipped, and a schedule may be due all the same.
+                trigger_rule=TriggerRule.NONE_FAILED,
+                **self._common,
+            )
+            ingest >> decide
+        return dag
+
+    def _train_dag(self, file: str) -> DAG:
+        doc = "Retrains when a decision or a person asks for it: trains, judges against the champion, promotes."
+        form = {
+            "reason": Param(
+                None,
+                type=["null", "string"],
+                title="Why retrain now?",
+                description="Recorded with your name in the ledger and with the model.",
+                maxLength=500,
+            ),
+            "params": Param(
+                {},
+                type="object",
+                title="Training parameters",
+                description="For this run only; they override those of the declaration.",
+            ),
+        }
+        with self._dag(
+            "train", file, self._swept(self.wanted), doc, params=form, render_template_as_native_obj=True
+        ) as dag:
+            plan = TrainingPlanOperator(
+                task_id="plan", reason="{{ params.reason }}", overrides="{{ params.params }}", **self._common
+            )
+            train = ModelTrainOperator(task_id="train", plan=plan.output, **self._common)
+            ModelPromoteOperator(
+                task_id="promote",
+                judged=train.output,
+                outlets=[
+                    Asset(name=f"retrain.champion.{self.spec.model}", uri=f"retrain://champion/{self.spec.model}")
+                ],
+                **self._common,
+            )
+        return dag
+
+    def _rollback_dag(self, file: str) -> DAG:
+        doc = "Makes an earlier version champion again. Run by hand, with a reason."
+        form = {
+            "reason": Param(type="string", title="Why roll back?", minLength=3, maxLength=500),
+            "version": Param(
+                None,
+                type=["null", "string"],
+                pattern="^[0-9]+$",
+                title="Version",
+                description="Empty: the champion before this one.",
+            ),
+        }
+        with self._dag("rollback", file, None, doc, params=form) as dag:
+            RollbackModelOperator(
+                task_id="rollback", reason="{{ params.reason }}", version="{{ params.version or '' }}", **self._common
+            )
+        return dag
+
+    def _summary(self) -> str:
+        rows = [
+            f"| `{name}` | `{value}` |"
+            for name, value in self.spec.to_dict().items()
+            if value not in (None, {}, [], "")
+        ]
+        when = "\n".join(f"- `{rule.to_dict()}`" for rule in self.rules)
+        return "\n".join(["| declared | |", "|---|---|", *rows, "", "Retrains on:", when])

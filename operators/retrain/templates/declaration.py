@@ -1,0 +1,58 @@
+"""Checks of a declaration: cheap, at every parse, all problems at once."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from retrain.exceptions import DeclarationError
+from retrain.records import ModelSpec
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+RULES = ("non_inferior", "superior")
+
+
+def check(spec: ModelSpec, rules: Sequence[Any]) -> None:
+    """Raise one DeclarationError that lists everything that is wrong."""
+    problems = [*_names(spec), *_references(spec), *_numbers(spec)]
+    if spec.data.count("{partition}") != 1:
+        problems.append(f"data={spec.data!r}: must hold {{partition}} once, as in s3://bucket/{{partition}}.parquet")
+    if spec.rule not in RULES:
+        problems.append(f"rule={spec.rule!r}: must be {' or '.join(RULES)}")
+    problems += [
+        f"retrain={rule!r}: must hold rules such as Every('@weekly') or NewData(every=3)"
+        for rule in rules
+        if not hasattr(rule, "to_dict")
+    ]
+    if problems:
+        raise DeclarationError(
+            f"the declaration of {spec.model!r} has {len(problems)} problems: " + "; ".join(problems)
+        )
+
+
+def _names(spec: ModelSpec) -> list[str]:
+    limits = "must be letters, digits, - and _, at most 100"
+    return [
+        f"{field}={value!r}: {limits}"
+        for field, value in (("model", spec.model), ("dataset", spec.dataset))
+        if not _NAME.fullmatch(str(value))
+    ] + [f"{field} is empty" for field in ("target", "metric") if not getattr(spec, field)]
+
+
+def _references(spec: ModelSpec) -> list[str]:
+    return [
+        f"{field}={value!r}: must name a function as package.module:function"
+        for field, value in (("train", spec.train), ("prepare", spec.prepare))
+        if value is not None and not (isinstance(value, str) and _REFERENCE.fullmatch(value))
+    ]
+
+
+def _numbers(spec: ModelSpec) -> list[str]:
+    checks = (
+        ("margin", spec.margin >= 0, "must be 0 or more, in units of the metric"),
+        ("confidence", 0.5 < spec.confidence < 1, "must lie between 0.5 and 1"),
+        ("quarantine_limit", 0 <= spec.quarantine_limit <= 1, "must be a share between 0 and 1"),
+        ("holdout", spec.holdout >= 1, "must be 1 or more partitions"),
+        ("window", spec.window is None or spec.window >= 1, "must be 1 or more partitions, or None for all"),
+    )
+    return [f"{field}={getattr(spec, field)!r}: {limit}" for field, holds, limit in checks if not holds]

@@ -1,0 +1,1 @@
+"""What waits in the triggerer. Triggers carry ids and URIs, never objects."""
