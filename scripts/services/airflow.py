@@ -1,0 +1,135 @@
+"""A real Airflow: scheduler, API server, DAG processor and triggerer, each in a process group of its own."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.services.processes import Server, start, wait_for
+
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+class Airflow:
+    """The running components, and a client of their REST API."""
+
+    def __init__(self, url: str, password: str, env: Mapping[str, str], root: Path) -> None:
+        self.url = url
+        self.env = env
+        self.root = root
+        self.servers: dict[str, Server] = {}
+        self._password = password
+        self._token = ""
+
+    def migrate(self) -> None:
+        """Make the metadata database."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"],
+            env=dict(self.env),
+            cwd=self.root,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"airflow db migrate failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
+
+    def start(self, *names: str) -> None:
+        """Start the named components, by default all."""
+        for name in names or COMPONENTS:
+            log = self.root / "logs" / f"{name}.log"
+            command = [sys.executable, "-m", "airflow", name]
+            self.servers[name] = start(f"airflow {name}", command, env=self.env, cwd=self.root, log=log)
+
+    def wait(self, *names: str, seconds: float = 180) -> None:
+        """Wait until the components report that they are healthy."""
+        parts = ["metadatabase", "scheduler", "dag_processor", "triggerer"]
+
+        def healthy() -> bool:
+            with contextlib.suppress(urllib.error.URLError, OSError, json.JSONDecodeError):
+                with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=10) as answer:
+                    health = json.load(answer)
+                return all((health.get(part) or {}).get("status") == "healthy" for part in names or parts)
+            return False
+
+        wait_for("Airflow to be healthy", healthy, list(self.servers.values()), seconds=seconds)
+
+    def stop(self) -> None:
+        """Stop everything."""
+        for server in self.servers.values():
+            with contextlib.suppress(ProcessLookupError):
+                server.process.terminate()
+        for server in self.servers.values():
+            server.stop()
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the REST API as admin and return its JSON; RuntimeError with what it said when it refuses."""
+        for fresh in (False, True):
+            if fresh or not self._token:
+                self._token = self._login()
+            request = urllib.request.Request(
+                f"{self.url}/api/v2{path}",
+                method=method,
+                data=None if body is None else json.dumps(body).encode(),
+                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    text = answer.read()
+                    return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                if error.code != 401 or fresh:
+                    raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[:1000]}") from error
+        return None
+
+    def _login(self) -> str:
+        request = urllib.request.Request(
+            f"{self.url}/auth/token",
+            method="POST",
+            data=json.dumps({"username": "admin", "password": self._password}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return str(json.load(answer)["access_token"])
+
+    def unpause(self, *dag_ids: str, seconds: float = 120) -> None:
+        """Let DAGs run, as soon as they have been parsed."""
+        for dag_id in dag_ids:
+
+            def parsed(dag_id: str = dag_id) -> bool:
+                with contextlib.suppress(RuntimeError):
+                    self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+                    return True
+                return False
+
+            wait_for(f"the DAG {dag_id} to be parsed", parsed, list(self.servers.values()), seconds=seconds, pause=0.5)
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Run a DAG by hand; returns the run's id."""
+        run = self.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
+        return str(run["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the runs of a DAG, newest first."""
+        return list(self.call("GET", f"/dags/{dag_id}/dagRuns?limit=100&order_by=-id")["dag_runs"])
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the task instances of a run."""
+        return list(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"])
+
+
+@contextlib.contextmanager
+def running_airflow(url: str, password: str, env: Mapping[str, str], root: Path) -> Iterator[Airflow]:
+    """Run all of Airflow for the time of the block."""
+    airflow = Airflow(url, password, env, root)
+    airflow.migrate()
+    try:
+        airflow.start()
+        airflow.wait()
+        yield airflow
+    finally:
+        airflow.stop()
