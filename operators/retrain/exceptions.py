@@ -9,7 +9,7 @@ away by trying again, an `UnavailableError` may.
     │   ├── SuiteError                an expectation suite that cannot be read, is empty or names something unknown
     │   ├── ConnectionConfigError     an unknown or incomplete connection
     │   ├── MissingDependencyError    an optional library that is not installed
-    │   └── ContractError             a job document that does not follow the job contract
+    │   └── ContractError             a document or record that does not follow its contract
     ├── DataError                     the data (or a model) is not what it was declared to be
     │   ├── UnreadableDataError       not there, truncated, not the declared format
     │   ├── MissingColumnError        a declared column is not in the data
@@ -71,7 +71,7 @@ class MissingDependencyError(ConfigurationError):
 
 
 class ContractError(ConfigurationError):
-    """A job document does not follow the job contract."""
+    """A document or record does not follow its contract: a job, an event, a plan."""
 
 
 class DataError(RetrainError):

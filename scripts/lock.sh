@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Pin the tested set: names, versions and hashes, valid for Python 3.11 to 3.13, and no address of any registry.
+# usage: lock.sh BIN [uv options, such as --upgrade]
+set -euo pipefail
+bin=$1
+shift
+"$bin/uv" pip compile pyproject.toml --extra all --group test --python-version 3.11 --universal --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet "$@" -o requirements/tested.txt
