@@ -1,0 +1,25 @@
+"""Is the new data really, and materially, different from the reference? Profiles, verdicts, a report.
+
+`profile` reads data once; everything else compares profiles, so the cost of monitoring does not grow with the
+reference. Importing this package loads no numerical library.
+"""
+
+from retrain.drift.comparison import compare
+from retrain.drift.evidently_report import report
+from retrain.drift.losses import performance
+from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.drift.profiling import profile
+from retrain.drift.sketch import QuantileSketch
+from retrain.drift.thresholds import Thresholds
+
+__all__ = [
+    "ColumnProfile",
+    "Kind",
+    "Profile",
+    "QuantileSketch",
+    "Thresholds",
+    "compare",
+    "performance",
+    "profile",
+    "report",
+]

@@ -1,0 +1,108 @@
+"""How unusual is an effect among past partitions? Ordinary movement from batch to batch is no drift.
+
+Each past partition is compared with all the others together (leave one out), the current one with all of them. The
+current effect is then held against a prediction interval of the past ones (Student's t, as for one more draw from a
+normal sample); distances, which have no sign, on a log scale. With few past partitions there is no distribution to
+speak of, and the current effect has to exceed every past one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrain.drift import statistics
+from retrain.drift.evidence import NUMERIC, Evidence, level_counts
+from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.drift.sketch import cells, merge_all
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+ENOUGH_PAST = 8
+_UNSIGNED = ("ks_d", "total_variation")
+_TINY = 1e-4
+
+
+def calibrate(evidence: Sequence[Evidence], current: Profile, history: Sequence[Profile]) -> list[Evidence]:
+    """Raise each p-value to that of being an ordinary partition among `history`, where that is larger."""
+    cache: dict[str, dict[str, list[float]]] = {}
+    calibrated = []
+    for item in evidence:
+        if item.column not in cache:
+            cache[item.column] = _effects(current.columns[item.column], _past(item.column, current, history))
+        effects = cache[item.column].get(item.measure)
+        if effects is None:
+            calibrated.append(item)
+            continue
+        *past, now = effects
+        unusual = _p_unusual(past, now, unsigned=item.measure in _UNSIGNED)
+        note = f"; among {len(past)} past partitions p={unusual:.2g}"
+        calibrated.append(replace(item, p_value=max(item.p_value, unusual), note=item.note + note))
+    return calibrated
+
+
+def _past(name: str, current: Profile, history: Sequence[Profile]) -> list[ColumnProfile]:
+    kind = current.columns[name].kind
+    found = [profile.columns[name] for profile in history if name in profile.columns]
+    return [column for column in found if column.kind is kind and column.values]
+
+
+def _effects(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str, list[float]]:
+    """Return, per measure, the leave-one-out effect of each past partition and, last, the current one's."""
+    if len(past) < 2:
+        return {}
+    shares = [column.nulls / column.rows for column in (*past, current)]
+    total = sum(shares[:-1])
+    effects = {"missing_share": [share - (total - share) / (len(past) - 1) for share in shares[:-1]]}
+    effects["missing_share"].append(shares[-1] - total / len(past))
+    if not current.values or current.private:
+        return effects
+    if current.kind is Kind.NUMERIC:
+        effects.update(_numeric(current, past))
+    elif current.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
+        effects["total_variation"] = _categorical(current, past)
+    return effects
+
+
+def _numeric(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str, list[float]]:
+    import numpy as np
+
+    # One grid for all: reading each sketch on it once makes every leave-one-out sum a subtraction.
+    grid = np.asarray(merge_all([column.sketch for column in (*past, current)]).values)
+    batches = [cells(column.sketch, grid) for column in past]
+    everything = np.sum(batches, axis=0)
+    pairs = [(everything - batch, batch) for batch in batches] + [(everything, cells(current.sketch, grid))]
+    return {measure: [test(rest, batch).effect for rest, batch in pairs] for measure, test in NUMERIC.items()}
+
+
+def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:
+    counts = [level_counts(column, column) for column in (*past, current)]
+    everything: dict[str, int] = {}
+    for batch in counts[:-1]:
+        for level, count in batch.items():
+            everything[level] = everything.get(level, 0) + count
+    rests = [{level: count - batch.get(level, 0) for level, count in everything.items()} for batch in counts[:-1]]
+    return [
+        statistics.contingency(rest, batch).effect for rest, batch in zip([*rests, everything], counts, strict=True)
+    ]
+
+
+def _p_unusual(past: Sequence[float], now: float, *, unsigned: bool) -> float:
+    import numpy as np
+    from scipy import stats
+
+    if unsigned:
+        past, now = [math.log(max(value, _TINY)) for value in past], math.log(max(now, _TINY))
+    if len(past) < ENOUGH_PAST:
+        beyond = now > max(past) if unsigned else abs(now) > max(abs(value) for value in past)
+        return 0.0 if beyond else 1.0
+    mean, spread = float(np.mean(past)), float(np.std(past, ddof=1))
+    if spread < 1e-12:
+        return 0.0 if abs(now - mean) > 1e-12 else 1.0
+    t = (now - mean) / (spread * math.sqrt(1 + 1 / len(past)))
+    tail = float(stats.t.sf(t if unsigned else abs(t), len(past) - 1))
+    return tail if unsigned else 2 * tail

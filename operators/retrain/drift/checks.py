@@ -1,0 +1,81 @@
+"""Faults of a batch that need no threshold: what is missing, of another type, or without a single usable value."""
+
+from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.records import Check
+
+# Chance, on an unchanged column, that so uniform a batch comes up all the same.
+_IMPLAUSIBLE = 1e-4
+# One row says nothing about a column; that a handful of rows are alike may be one record sent several times.
+_FEWEST = 2
+_FEWEST_CONSTANT = 10
+_USABLE = {"all_missing": "there", "all_infinite": "finite"}
+
+
+def schema_checks(reference: Profile, current: Profile) -> list[Check]:
+    """Name what is wrong with the table as a whole and with each column's presence, type and values."""
+    found = []
+    if current.rows == 0:
+        found.append(Check("empty_batch", None, f"the current data has no rows; the reference has {reference.rows:,}"))
+    for name in dict.fromkeys([*reference.columns, *reference.absent, *current.absent]):
+        check = _column(name, reference.columns.get(name), current.columns.get(name))
+        if check:
+            found.append(check)
+    return found
+
+
+def _column(name: str, reference: ColumnProfile | None, current: ColumnProfile | None) -> Check | None:
+    if current is None:
+        there = "and was in the reference" if reference else "nor in the reference, though it was asked for"
+        return Check("missing_column", name, f"{name} is not in the current data, {there}")
+    if reference is None or current.rows == 0:
+        return None
+    return _unusable(reference, current) or _retyped(reference, current) or _constant(reference, current)
+
+
+def _unusable(reference: ColumnProfile, current: ColumnProfile) -> Check | None:
+    if current.values or current.rows < _FEWEST:
+        return None
+    check, hits, before = "all_missing", current.nulls, reference.nulls
+    if current.infinite:
+        check, hits, before = "all_infinite", current.infinite, reference.infinite
+    if ((before + 1) / (reference.rows + 1)) ** hits >= _IMPLAUSIBLE:
+        return None
+    share = before / max(1, reference.rows)
+    return Check(check, current.name, f"no value of {current.name} is {_USABLE[check]}; {1 - share:.1%} were before")
+
+
+def _retyped(reference: ColumnProfile, current: ColumnProfile) -> Check | None:
+    name = current.name
+    if Kind.EMPTY in (reference.kind, current.kind) or not (
+        reference.rows > reference.nulls and current.rows > current.nulls
+    ):
+        return None
+    if reference.family != current.family:
+        what = f"{name} was {reference.family} ({reference.dtype}) and is {current.family} ({current.dtype})"
+        return Check("retyped_column", name, what)
+    levels = (Kind.CATEGORICAL, Kind.TEXT)
+    if reference.kind is not current.kind and not (reference.kind in levels and current.kind in levels):
+        kinds = f"{name} was profiled as {reference.kind} and is {current.kind}"
+        what = f"{kinds}: profile both with the same `categorical`"
+        return Check("retyped_column", name, what)
+    return None
+
+
+def _constant(reference: ColumnProfile, current: ColumnProfile) -> Check | None:
+    """One value throughout, where the reference has several and it is not that value nearly always."""
+    if current.values < _FEWEST_CONSTANT or current.distinct != 1 or reference.distinct < 2:
+        return None
+    if current.private or reference.private:
+        return None
+    if current.kind is Kind.NUMERIC and current.minimum is not None:
+        value, rows_before = f"{current.minimum}", dict(zip(reference.sketch.values, reference.sketch.at, strict=True))
+        before = rows_before.get(float(current.minimum), 0)
+    elif current.counts:
+        value = next(iter(current.counts))
+        before = reference.counts.get(value, 0)
+    else:
+        return None
+    share = (before + 1) / (reference.values + 1)
+    if share**current.values >= _IMPLAUSIBLE:
+        return None
+    return Check("constant_column", current.name, f"every value of {current.name} is {value}; {share:.1%} were before")

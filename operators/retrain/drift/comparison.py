@@ -1,0 +1,127 @@
+"""Compare a current profile with a reference: checks of quality first, then columns, then one verdict."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from retrain.drift import wording
+from retrain.drift.calibration import calibrate
+from retrain.drift.checks import schema_checks
+from retrain.drift.evidence import CHECKS, Evidence, gather
+from retrain.drift.profiles import Profile
+from retrain.drift.profiling import as_profile
+from retrain.drift.statistics import adjust
+from retrain.drift.thresholds import Thresholds
+from retrain.records import Check, ColumnDrift, DriftStatus, DriftVerdict
+
+if TYPE_CHECKING:
+    from retrain.drift.profiling import Source
+
+
+def compare(
+    reference: "Profile | Source",
+    current: "Profile | Source",
+    *,
+    history: "Sequence[Profile | Source]" = (),
+    thresholds: Thresholds | None = None,
+) -> DriftVerdict:
+    """Judge whether `current` differs from `reference`, really and materially.
+
+    Faults of the schema (a column missing, retyped, empty or constant; no rows) are drift at once and named in
+    `checks`. Every other difference has to be significant over the whole table (`Thresholds.alpha`, weighted Holm over
+    all tests) and above the floor of its effect. With `history` (profiles of past partitions) it has to be unusual
+    among them too. Columns without a test (datetimes, identifiers, private ones) are recorded and not judged.
+    A source in place of a profile is profiled with the reference's options. Statistics: `retrain.drift.statistics`.
+    """
+    limits = thresholds or Thresholds()
+    reference = as_profile(reference)
+    current = as_profile(current, reference)
+    faults = schema_checks(reference, current)
+    judged = min(reference.rows, current.rows) >= limits.min_rows
+    evidence: list[Evidence] = []
+    if judged:
+        faulty = {check.column for check in faults}
+        names = [name for name in current.columns if name in reference.columns and name not in faulty]
+        evidence = [item for name in names for item in gather(reference.columns[name], current.columns[name], limits)]
+        if history:
+            evidence = calibrate(evidence, current, [as_profile(past, reference) for past in history])
+        adjusted = adjust([item.p_value for item in evidence], [item.weight for item in evidence])
+        evidence = [replace(item, adjusted=p) for item, p in zip(evidence, adjusted, strict=True)]
+    return _verdict(reference, current, limits, faults, evidence, judged=judged)
+
+
+def _verdict(
+    reference: Profile,
+    current: Profile,
+    limits: Thresholds,
+    faults: list[Check],
+    evidence: list[Evidence],
+    *,
+    judged: bool,
+) -> DriftVerdict:
+    alarms = sorted((item for item in evidence if item.alarms(limits.alpha)), key=lambda item: -item.ratio)
+    quality = [
+        Check(CHECKS[item.measure], item.column, wording.reason(item, alarmed=True))
+        for item in alarms
+        if item.measure in CHECKS
+    ]
+    checks = (*faults, *quality)
+    status = DriftStatus.OK if judged else DriftStatus.INCONCLUSIVE
+    if checks or alarms:
+        status = DriftStatus.DRIFT
+    drivers = [check.column for check in faults if check.column] + [item.column for item in alarms]
+    verdict = DriftVerdict(
+        status=status,
+        columns=_columns(reference, current, faults, evidence, limits, judged=judged),
+        checks=checks,
+        drivers=tuple(dict.fromkeys(drivers)),
+        reference_rows=reference.rows,
+        current_rows=current.rows,
+        rows_needed=limits.min_rows if status is DriftStatus.INCONCLUSIVE else None,
+    )
+    return replace(verdict, summary=wording.summary(verdict, reference))
+
+
+def _columns(
+    reference: Profile,
+    current: Profile,
+    faults: list[Check],
+    evidence: list[Evidence],
+    limits: Thresholds,
+    *,
+    judged: bool,
+) -> dict[str, ColumnDrift]:
+    by_fault = {check.column: check for check in faults}
+    columns = {}
+    for name in dict.fromkeys([*reference.columns, *reference.absent, *current.columns]):
+        if name in by_fault:
+            columns[name] = ColumnDrift(DriftStatus.DRIFT, None, None, None, by_fault[name].reason)
+        elif name not in reference.columns:
+            columns[name] = _unjudged(f"{name} is not in the reference: recorded, not judged")
+        elif not judged:
+            status, rows = DriftStatus.INCONCLUSIVE, min(reference.rows, current.rows)
+            columns[name] = ColumnDrift(status, None, None, None, f"{rows} rows are too few to judge")
+        else:
+            columns[name] = _column(name, reference, [item for item in evidence if item.column == name], limits)
+    return columns
+
+
+def _column(name: str, reference: Profile, evidence: list[Evidence], limits: Thresholds) -> ColumnDrift:
+    alarms = sorted((item for item in evidence if item.alarms(limits.alpha)), key=lambda item: -item.ratio)
+    if alarms:
+        return _from(alarms[0], DriftStatus.DRIFT, "; ".join(wording.reason(item, alarmed=True) for item in alarms))
+    main = [item for item in evidence if item.measure not in CHECKS]
+    if not main:
+        return _unjudged(wording.not_judged(reference.columns[name]))
+    # The omnibus test speaks for an unchanged column; it is the first of its kind's.
+    return _from(main[0], DriftStatus.OK, wording.reason(main[0], alarmed=False))
+
+
+def _from(item: Evidence, status: DriftStatus, reason: str) -> ColumnDrift:
+    effect = item.effect if math.isfinite(item.effect) else None
+    return ColumnDrift(status, effect, item.p_value, item.test, reason, effect_name=item.measure)
+
+
+def _unjudged(reason: str) -> ColumnDrift:
+    return ColumnDrift(DriftStatus.OK, None, None, None, reason)

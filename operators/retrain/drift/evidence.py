@@ -1,0 +1,144 @@
+"""Gather the evidence on one column: each test with its effect, the floor it must reach, and its share of alpha."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from retrain.drift import statistics
+from retrain.drift.profiles import ColumnProfile, Kind
+from retrain.drift.sketch import cells, shared_grid
+from retrain.drift.statistics import Finding
+from retrain.drift.thresholds import Thresholds
+
+# How the whole table's alpha is shared out. The tests for ordinary shifts need it; faults are overwhelming when they
+# are there at all.
+WEIGHTS = {
+    "ks_d": 1.0,
+    "location": 3.0,
+    "scale": 3.0,
+    "total_variation": 4.0,
+    "outlier_share": 0.5,
+    "missing_share": 0.5,
+    "infinite_share": 0.5,
+    "unknown_share": 1.0,
+}
+# Tests of the quality of a column: when one alarms it is named among the verdict's checks.
+CHECKS = {
+    "missing_share": "completeness_surge",
+    "infinite_share": "infinite_surge",
+    "outlier_share": "outliers",
+    "unknown_share": "unknown_categories",
+}
+NUMERIC: Mapping[str, Callable[..., Finding]] = {
+    "ks_d": statistics.ks,
+    "location": statistics.location,
+    "scale": statistics.scale,
+    "outlier_share": statistics.outliers,
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One test on one column. `size` is what is held against `floor`: the effect without its sign or sampling noise."""
+
+    column: str
+    measure: str
+    test: str
+    effect: float
+    size: float
+    floor: float
+    p_value: float
+    adjusted: float = 1.0
+    note: str = ""
+
+    @property
+    def weight(self) -> float:
+        """The test's share of alpha, relative to the others."""
+        return WEIGHTS[self.measure]
+
+    @property
+    def ratio(self) -> float:
+        """How far above its floor the effect is; what drivers are ordered by."""
+        return self.size / self.floor if self.floor > 0 else math.inf
+
+    def alarms(self, alpha: float) -> bool:
+        """Whether the difference is both real and material."""
+        return self.adjusted < alpha and self.size >= self.floor
+
+
+def gather(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
+    """Run every test that has something to test on two profiles of the same kind, each with at least one row."""
+    found = [*_missing(reference, current, limits)]
+    if not (reference.values and current.values) or reference.private or current.private:
+        return found
+    if reference.kind is Kind.NUMERIC:
+        found += _numeric(reference, current, limits)
+    elif reference.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
+        found += _categorical(reference, current, limits)
+    return found
+
+
+def level_counts(column: ColumnProfile, other: ColumnProfile) -> dict[str, int]:
+    """Return the counts of a column on levels that both profiles can speak of; the rest is one level of its own.
+
+    A level that one profile keeps and the other may have dropped among its rare ones cannot be compared by itself.
+    """
+    kept = column.counts
+    if column.other or other.other:
+        kept = {level: count for level, count in column.counts.items() if level in other.counts}
+    rest = column.values - sum(kept.values())
+    return {**kept, **({"(all other levels)": rest} if rest else {})}
+
+
+def _missing(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
+    found = []
+    for measure, hits_r, hits_c in (
+        ("missing_share", reference.nulls, current.nulls),
+        ("infinite_share", reference.infinite, current.infinite),
+    ):
+        # Where nothing is missing on either side there is nothing to test, and no alpha to spend.
+        if hits_r or hits_c:
+            test = statistics.share_increase((hits_r, reference.rows), (hits_c, current.rows))
+            found.append(_evidence(current.name, measure, test, limits))
+    return found
+
+
+def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
+    grid = shared_grid([reference.sketch, current.sketch])
+    rows_r, rows_c = cells(reference.sketch, grid), cells(current.sketch, grid)
+    return [_evidence(current.name, measure, test(rows_r, rows_c), limits) for measure, test in NUMERIC.items()]
+
+
+def _categorical(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
+    counts_r, counts_c = level_counts(reference, current), level_counts(current, reference)
+    test = statistics.contingency(counts_r, counts_c)
+    noise = statistics.sampling_variation(counts_r, counts_c)
+    size = math.sqrt(max(0.0, test.effect**2 - noise**2))
+    note = f"; {noise:.3f} of it is to be expected from samples of this size"
+    found = [_evidence(current.name, "total_variation", test, limits, size=size, note=note)]
+    if not reference.other:
+        unknown = statistics.unknown_levels(reference.counts, {**current.counts, **_rest(current)})
+        found.append(_evidence(current.name, "unknown_share", unknown, limits))
+    return found
+
+
+def _rest(column: ColumnProfile) -> dict[str, int]:
+    # More levels than a profile keeps, against a reference that has fewer: what was dropped is unknown to it.
+    return {"(all other levels)": column.other} if column.other else {}
+
+
+def _evidence(
+    column: str, measure: str, test: Finding, limits: Thresholds, *, size: float | None = None, note: str = ""
+) -> Evidence:
+    # A share that went down is no fault; any other difference counts in both directions.
+    plain = max(0.0, test.effect) if measure in CHECKS else abs(test.effect)
+    return Evidence(
+        column=column,
+        measure=measure,
+        test=test.name,
+        effect=test.effect,
+        size=plain if size is None else size,
+        floor=getattr(limits, measure),
+        p_value=test.p_value,
+        note=note,
+    )

@@ -1,0 +1,198 @@
+"""Two-sample tests and effect sizes, from sketches' cells and from category counts.
+
+Every test here conditions on the pooled data and asks how the rows could have fallen to the two sides, so both sample
+sizes count. A numeric column is given as two arrays of rows per cell of one grid (`sketch.cells`), ordered by value.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+# Rule of Cochran (1954): the chi-square approximation holds where every expected count is at least this.
+EXPECTED = 5.0
+TAIL = 0.005
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a test found. `effect` is signed where a direction exists (current minus reference)."""
+
+    name: str
+    effect: float
+    p_value: float
+
+
+def ks(reference: "Floats", current: "Floats") -> Finding:
+    """Kolmogorov-Smirnov: the largest distance of the distribution functions, and its p-value.
+
+    The p-value is that of `scipy.stats.ks_2samp(method="asymp")`; ties make it conservative.
+    """
+    import numpy as np
+    from scipy import stats
+
+    rows_r, rows_c = reference.sum(), current.sum()
+    distance = float(np.max(np.abs(np.cumsum(reference) / rows_r - np.cumsum(current) / rows_c)))
+    # The order of the two rows is scipy's: it decides the last bit of a half, and so the rounding.
+    large, small = max(rows_r, rows_c), min(rows_r, rows_c)
+    return Finding("ks", distance, float(stats.kstwo.sf(distance, np.round(large * small / (large + small)))))
+
+
+def location(reference: "Floats", current: "Floats") -> Finding:
+    """Van der Waerden's normal scores test: the shift in (robust) standard deviations."""
+    scores = _normal_scores(reference, current)
+    return _linear_rank("van_der_waerden", scores, reference, current)
+
+
+def scale(reference: "Floats", current: "Floats") -> Finding:
+    """Klotz's test: the difference of squared normal scores, in their standard deviations; positive is wider."""
+    scores = _normal_scores(reference, current)
+    return _linear_rank("klotz", scores**2, reference, current)
+
+
+def outliers(reference: "Floats", current: "Floats") -> Finding:
+    """How many more of the current rows lie beyond the reference's outer 0.5% on either side; exact test.
+
+    The fences are order statistics of the reference, so the rows beyond them follow a negative hypergeometric law.
+    """
+    import numpy as np
+    from scipy import stats
+
+    rows_r, rows_c = int(np.rint(reference.sum())), int(np.rint(current.sum()))
+    order = max(1, math.ceil(TAIL * rows_r))
+    outside = (np.cumsum(reference) < order - 0.5) | (np.cumsum(reference[::-1])[::-1] < order - 0.5)
+    beyond = float(current[outside].sum())
+    effect = beyond / rows_c - float(reference[outside].sum()) / rows_r
+    count = int(beyond)
+    if count == 0:
+        return Finding("outliers", effect, 1.0)
+    drawn = count + 2 * order - 1
+    p_value = stats.hypergeom.cdf(2 * order - 1, rows_r + rows_c, rows_r, drawn)
+    return Finding("outliers", effect, min(1.0, float(p_value)))
+
+
+def contingency(reference: Mapping[str, int], current: Mapping[str, int]) -> Finding:
+    """Chi-square of homogeneity (Fisher's exact test for small 2 x 2 tables) with the total variation distance.
+
+    Levels too rare for the approximation are put together in order of how frequent they are in both tables, which
+    does not look at where they differ.
+    """
+    import numpy as np
+    from scipy import stats
+
+    levels = sorted({*reference, *current})
+    table = np.array([[side.get(level, 0) for level in levels] for side in (reference, current)], dtype=np.float64)
+    effect = 0.5 * float(np.abs(table[0] / table[0].sum() - table[1] / table[1].sum()).sum())
+    pooled = _pool_rare(table)
+    if pooled.shape[1] < 2:
+        return Finding("chi_square", effect, 1.0)
+    expected = np.outer(pooled.sum(axis=1), pooled.sum(axis=0)) / pooled.sum()
+    if pooled.shape[1] == 2 and expected.min() < EXPECTED:
+        return Finding("fisher_exact", effect, float(stats.fisher_exact(pooled.astype(np.int64)).pvalue))
+    statistic = float(((pooled - expected) ** 2 / expected).sum())
+    return Finding("chi_square", effect, float(stats.chi2.sf(statistic, pooled.shape[1] - 1)))
+
+
+def sampling_variation(reference: Mapping[str, int], current: Mapping[str, int]) -> float:
+    """Return the total variation distance to expect between two samples of one distribution."""
+    rows_r, rows_c = sum(reference.values()), sum(current.values())
+    shares = [(reference.get(x, 0) + current.get(x, 0)) / (rows_r + rows_c) for x in {*reference, *current}]
+    spread = (1 / rows_r + 1 / rows_c) * 2 / math.pi
+    return 0.5 * sum(math.sqrt(share * (1 - share) * spread) for share in shares)
+
+
+def share_increase(reference: tuple[int, int], current: tuple[int, int]) -> Finding:
+    """Whether a share (count, rows) went up: one-sided Fisher's exact test; the effect is the difference."""
+    from scipy import stats
+
+    (hits_r, rows_r), (hits_c, rows_c) = reference, current
+    p_value = stats.hypergeom.sf(hits_c - 1, rows_r + rows_c, hits_r + hits_c, rows_c)
+    return Finding("fisher_exact", hits_c / rows_c - hits_r / rows_r, min(1.0, float(p_value)))
+
+
+def unknown_levels(reference: Mapping[str, int], current: Mapping[str, int]) -> Finding:
+    """Whether more rows hold levels that the reference never showed than its own rare levels let one expect.
+
+    The expected share is Good and Turing's: levels seen once over rows, with one added so that it is never zero. The
+    estimate is itself uncertain where levels seen a few times exist; then the count follows a gamma-Poisson mixture.
+    """
+    from scipy import stats
+
+    rows_r, rows_c = sum(reference.values()), sum(current.values())
+    unseen = sum(count for level, count in current.items() if level not in reference)
+    if unseen == 0:
+        return Finding("unseen_levels", 0.0, 1.0)
+    once = sum(1 for count in reference.values() if count == 1)
+    twice = sum(1 for count in reference.values() if count == 2)
+    expected = rows_c / rows_r * (once + 1)
+    extra = (rows_c / rows_r) ** 2 * (once + 2 * twice + 1)
+    if any(count <= EXPECTED for count in reference.values()):
+        shape = expected**2 / extra
+        p_value = stats.nbinom.sf(unseen - 1, shape, shape / (shape + expected))
+    else:
+        p_value = stats.poisson.sf(unseen - 1, expected)
+    return Finding("unseen_levels", max(0.0, (unseen - expected) / rows_c), float(p_value))
+
+
+def adjust(p_values: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Weighted Holm procedure: p-values that may be held against one alpha for the whole family (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index] / weights[index])
+    remaining, largest, adjusted = sum(weights), 0.0, [1.0] * len(p_values)
+    for index in order:
+        largest = max(largest, min(1.0, p_values[index] * remaining / weights[index]))
+        adjusted[index] = largest
+        remaining -= weights[index]
+    return adjusted
+
+
+def _normal_scores(reference: "Floats", current: "Floats") -> "Floats":
+    """Return the normal quantile of each cell's pooled mid-rank (empty cells get one too; they weigh nothing)."""
+    import numpy as np
+    from scipy.special import ndtri
+
+    pooled = reference + current
+    middle = (np.cumsum(pooled) - pooled / 2) / pooled.sum()
+    edge = 0.5 / pooled.sum()
+    scores: Floats = ndtri(np.clip(middle, edge, 1 - edge))
+    return scores
+
+
+def _linear_rank(name: str, scores: "Floats", reference: "Floats", current: "Floats") -> Finding:
+    """Compare mean scores; the variance is that over all ways to deal the pooled rows, so ties are right."""
+    import numpy as np
+    from scipy.special import ndtr
+
+    pooled = reference + current
+    rows_r, rows_c, rows = reference.sum(), current.sum(), pooled.sum()
+    mean = float((pooled * scores).sum() / rows)
+    variance = float((pooled * (scores - mean) ** 2).sum() / (rows - 1))
+    if variance <= 1e-12:
+        return Finding(name, 0.0, 1.0)
+    difference = float((current * scores).sum() / rows_c - (reference * scores).sum() / rows_r)
+    z = difference / math.sqrt(variance * (1 / rows_r + 1 / rows_c))
+    return Finding(name, difference / math.sqrt(variance), float(2 * ndtr(-np.abs(z))))
+
+
+def _pool_rare(table: "Floats") -> "Floats":
+    """Join levels (columns of a 2 x levels table) until each expects at least EXPECTED rows on the smaller side."""
+    import numpy as np
+
+    totals = table.sum(axis=0)
+    needed = EXPECTED * table.sum() / table.sum(axis=1).min()
+    common = table[:, totals >= needed]
+    rare = table[:, totals < needed]
+    if not rare.size:
+        return common
+    rare = rare[:, np.argsort(-rare.sum(axis=0), kind="stable")]
+    filled = np.cumsum(rare.sum(axis=0))
+    group = np.floor((filled - rare.sum(axis=0)) / needed).astype(np.int64)
+    joined = np.stack([rare[:, group == index].sum(axis=1) for index in np.unique(group)], axis=1)
+    if joined.shape[1] > 1 and joined[:, -1].sum() < needed:
+        joined = np.column_stack([joined[:, :-2], joined[:, -2] + joined[:, -1]])
+    return np.column_stack([common, joined])

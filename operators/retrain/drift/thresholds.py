@@ -1,0 +1,35 @@
+"""How large a difference must be to matter, and how sure one must be that it is there."""
+
+from dataclasses import dataclass
+
+from retrain.exceptions import DeclarationError
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of `compare`. An alarm needs both: significance over the whole table, and an effect above its floor.
+
+    `alpha` bounds the chance of any alarm on a table that did not change. The floors: `location` is a shift in
+    standard deviations and `scale` the same for squared scores (both of normal scores, so an outlier weighs little;
+    0.085 is a variance 1.13 times as large), `ks_d` the largest distance of the two distribution functions,
+    `total_variation` the share of rows whose category would have to change. `missing_share`, `infinite_share`,
+    `outlier_share` and `unknown_share` are additional shares of rows. With fewer than `min_rows` rows on either side
+    nothing but the schema is judged: below 50 rows even a shift of half a standard deviation would go unseen.
+    """
+
+    alpha: float = 0.02
+    location: float = 0.1
+    scale: float = 0.085
+    ks_d: float = 0.05
+    total_variation: float = 0.05
+    missing_share: float = 0.03
+    infinite_share: float = 0.005
+    outlier_share: float = 0.02
+    unknown_share: float = 0.005
+    min_rows: int = 50
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise DeclarationError(f"alpha is {self.alpha}", expected="a number above 0 and below 1")
+        if self.min_rows < 2:
+            raise DeclarationError(f"min_rows is {self.min_rows}", expected="at least 2")

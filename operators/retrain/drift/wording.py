@@ -1,0 +1,71 @@
+"""Verdicts in plain words."""
+
+from collections.abc import Sequence
+
+from retrain.drift.evidence import Evidence
+from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.records import DriftStatus, DriftVerdict
+
+NAMED_DRIVERS = 5
+
+_PHRASES = {
+    "location": "shifted by {effect:+.2f} standard deviations",
+    "scale": "spread changed by {effect:+.2f} (squared scores; + is wider)",
+    "ks_d": "distribution differs by KS D={effect:.3f}",
+    "total_variation": "{effect:.1%} of the rows would have to change category",
+    "missing_share": "{effect:+.1%} of the rows missing",
+    "infinite_share": "{effect:+.1%} of the rows infinite",
+    "outlier_share": "{effect:+.1%} of the rows beyond the reference's outer 0.5% on either side",
+    "unknown_share": "{effect:.1%} more rows than expected with categories the reference never showed",
+}
+_NOT_JUDGED = {
+    Kind.DATETIME: "a datetime differs from batch to batch by its nature: recorded, not judged",
+    Kind.TEXT: "too many different values to compare (identifiers or text): recorded, not judged",
+    Kind.EMPTY: "there is no value in the reference: recorded, not judged",
+}
+
+
+def reason(item: Evidence, *, alarmed: bool) -> str:
+    """Say what one test found and why it does or does not count."""
+    phrase = _PHRASES[item.measure].format(effect=item.effect)
+    if item.size < item.floor:
+        why = f"below the floor of {item.floor:g}"
+    elif alarmed:
+        why = f"floor {item.floor:g}"
+    else:
+        why = "no more than chance over so many tests"
+    p_values = f"{item.test} p={item.p_value:.2g}, adjusted {item.adjusted:.2g}"
+    return f"{phrase} ({p_values}; {why}{item.note})"
+
+
+def not_judged(column: ColumnProfile) -> str:
+    """Say why a column has no test."""
+    if column.private:
+        return "declared private, so no value was kept: only its type and missing values are judged"
+    return _NOT_JUDGED.get(column.kind, "no value on one of the sides: recorded, not judged")
+
+
+def summary(verdict: DriftVerdict, reference: Profile) -> str:
+    """Return one paragraph on the whole table."""
+    rows = f"{verdict.current_rows:,} rows against a reference of {verdict.reference_rows:,}"
+    if verdict.status is DriftStatus.INCONCLUSIVE:
+        return f"Too few rows to judge: {rows}. At least {verdict.rows_needed:,} are needed on either side."
+    tested = sum(1 for column in verdict.columns.values() if column.test or column.status is DriftStatus.DRIFT)
+    if verdict.status is DriftStatus.OK:
+        return f"No drift: in {rows}, none of the {tested} judged columns differs both really and materially."
+    parts = [f"Drift: {rows}."]
+    if verdict.checks:
+        named = [f"{check.name} ({check.column or 'table'})" for check in verdict.checks]
+        parts.append(f"Failed checks: {_listing(named)}.")
+    shown = verdict.drivers[:NAMED_DRIVERS]
+    parts += [f"{name} ({reference.role(name)}): {verdict.columns[name].reason}." for name in shown]
+    if len(verdict.drivers) > len(shown):
+        parts.append(f"Also drifted: {_listing(verdict.drivers[len(shown) :])}.")
+    if verdict.drivers:
+        parts.append(f"{len(verdict.drivers)} of {tested} judged columns drifted.")
+    return " ".join(parts)
+
+
+def _listing(items: Sequence[str]) -> str:
+    head = ", ".join(items[:10])
+    return head if len(items) <= 10 else f"{head} and {len(items) - 10} more"

@@ -1,0 +1,201 @@
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrain import drift
+from retrain.drift import Thresholds
+from retrain.records import DriftVerdict
+
+SEEDS = 50
+
+
+@pytest.fixture(scope="module")
+def reference_table(make_table):
+    return make_table(1000, 1)
+
+
+@pytest.fixture(scope="module")
+def reference(reference_table):
+    return drift.profile(reference_table)
+
+
+@pytest.mark.parametrize("rows", [200, 1000])
+def test_clean_batches_seldom_alarm(rows, make_table):
+    profiles = [drift.profile(make_table(rows, 100 + seed)) for seed in range(SEEDS + 1)]
+    verdicts = [drift.compare(before, after) for before, after in itertools.pairwise(profiles)]
+    assert sum(verdict.status == "drift" for verdict in verdicts) <= 0.08 * SEEDS
+
+
+def test_an_irrelevant_shift_never_alarms_on_large_data(make_table):
+    verdict = drift.compare(drift.profile(make_table(50_000, 1)), drift.profile(make_table(50_000, 2, shift=0.03)))
+    assert verdict.status == "ok", verdict.summary
+    assert verdict.columns["normal"].p_value < 0.05
+
+
+def shifted_mean(table, generator):
+    table["normal"] += 0.25
+
+
+def wider(table, generator):
+    table["normal"] *= np.sqrt(1.45)
+
+
+def other_mix(table, generator):
+    from_first = (table["of5"] == "v0") & (generator.random(len(table)) < 0.1 / (table["of5"] == "v0").mean())
+    table.loc[from_first, "of5"] = "v4"
+
+
+def missing(table, generator):
+    table.loc[generator.random(len(table)) < 0.2, "normal"] = np.nan
+
+
+def wrong_unit(table, generator):
+    table.loc[generator.random(len(table)) < 0.05, "skewed"] *= 1000
+
+
+def other_prior(table, generator):
+    table["flag"] = generator.random(len(table)) < 0.42
+
+
+def new_category(table, generator):
+    table.loc[generator.random(len(table)) < 0.02, "of12"] = "new"
+
+
+@pytest.mark.parametrize(
+    ("shift", "column"),
+    [
+        (shifted_mean, "normal"),
+        (wider, "normal"),
+        (other_mix, "of5"),
+        (missing, "normal"),
+        (wrong_unit, "skewed"),
+        (other_prior, "flag"),
+        (new_category, "of12"),
+    ],
+)
+def test_hard_shifts_are_found_in_a_thousand_rows(shift, column, reference, make_table):
+    found = 0
+    for seed in range(10):
+        table = make_table(1000, 500 + seed)
+        shift(table, np.random.default_rng(seed))
+        verdict = drift.compare(reference, drift.profile(table))
+        found += verdict.status == "drift" and column in verdict.drivers
+    assert found >= 8
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        (lambda table: table.drop(columns="normal"), "missing_column"),
+        (lambda table: table.assign(normal=table["normal"].astype(str)), "retyped_column"),
+        (lambda table: table.assign(of5=range(len(table))), "retyped_column"),
+        (lambda table: table.assign(normal=np.nan), "all_missing"),
+        (lambda table: table.assign(of5=None), "all_missing"),
+        (lambda table: table.assign(normal=np.inf), "all_infinite"),
+        (lambda table: table.assign(normal=1.0), "constant_column"),
+        (lambda table: table.assign(of5="v1"), "constant_column"),
+        (lambda table: table.iloc[:0], "empty_batch"),
+        (lambda table: table.assign(normal=table["normal"].where(table.index > 200)), "completeness_surge"),
+        (lambda table: table.assign(of5=table["of5"].where(table.index > 50, "new")), "unknown_categories"),
+        (lambda table: table.assign(normal=table["normal"].where(table.index > 50, -999.0)), "outliers"),
+        (lambda table: table.assign(normal=table["normal"].where(table.index > 50, np.inf)), "infinite_surge"),
+        (lambda table: table.assign(of12=[f"id{row}" for row in range(len(table))]), "unknown_categories"),
+    ],
+)
+def test_a_fault_is_drift_by_its_name(fault, check, reference, make_table):
+    verdict = drift.compare(reference, drift.profile(fault(make_table(1000, 2))))
+    assert verdict.status == "drift"
+    assert check in [failed.name for failed in verdict.checks]
+    assert check in verdict.summary
+    assert DriftVerdict.from_dict(json.loads(json.dumps(verdict.to_dict(), allow_nan=False))) == verdict
+
+
+def test_one_row_is_inconclusive_and_says_how_many_would_do(reference, make_table):
+    verdict = drift.compare(reference, drift.profile(make_table(1000, 2).iloc[:1]))
+    assert (verdict.status, verdict.rows_needed) == ("inconclusive", 50)
+    assert {column.status for column in verdict.columns.values()} == {"inconclusive"}
+
+
+def test_a_dropped_column_is_named_even_in_one_row(reference, make_table):
+    verdict = drift.compare(reference, drift.profile(make_table(1000, 2).iloc[:1].drop(columns="normal")))
+    assert (verdict.status, verdict.drivers) == ("drift", ("normal",))
+
+
+def test_an_empty_reference_is_inconclusive(reference, make_table):
+    verdict = drift.compare(drift.profile(make_table(10, 2).iloc[:0]), reference)
+    assert verdict.status == "inconclusive"
+
+
+def test_a_new_column_is_recorded_and_is_no_drift(reference, reference_table):
+    verdict = drift.compare(reference, reference_table.assign(extra=1))
+    assert verdict.status == "ok"
+    assert "not in the reference" in verdict.columns["extra"].reason
+
+
+def test_event_times_and_identifiers_are_not_judged():
+    def month(number):
+        when = pd.date_range(f"2013-{number:02}-01", periods=500, freq="h")
+        return pd.DataFrame({"when": when, "id": [f"{number}-{row}" for row in range(500)], "x": np.arange(500) % 7})
+
+    verdict = drift.compare(month(1), month(2))
+    assert verdict.status == "ok"
+    assert "datetime" in verdict.columns["when"].reason
+    assert "identifiers" in verdict.columns["id"].reason
+
+
+def test_drivers_come_in_order_of_importance(reference, make_table):
+    table = make_table(1000, 2)
+    table["normal"] += 0.4
+    table["heavy"] += 3
+    assert drift.compare(reference, table).drivers == ("heavy", "normal")
+
+
+def test_the_summary_names_the_kind_of_drift(reference_table, make_table):
+    table = make_table(1000, 2).assign(flag=True)
+    verdict = drift.compare(drift.profile(reference_table, target="flag"), drift.profile(table, target="flag"))
+    assert "flag (label)" in verdict.summary
+
+
+def test_private_columns_are_judged_by_type_and_missing_values_only(reference_table, make_table):
+    reference = drift.profile(reference_table, pii=["normal"])
+    moved = drift.compare(reference, make_table(1000, 2).assign(normal=lambda table: table["normal"] + 9))
+    assert moved.status == "ok"
+    assert "private" in moved.columns["normal"].reason
+    assert drift.compare(reference, make_table(1000, 2).assign(normal=np.nan)).status == "drift"
+
+
+def test_thresholds_decide_what_matters(reference, make_table):
+    table = make_table(1000, 2)
+    table["normal"] += 0.4
+    lenient = Thresholds(location=1.0, ks_d=1.0, scale=1.0, outlier_share=1.0)
+    assert drift.compare(reference, table).status == "drift"
+    assert drift.compare(reference, table, thresholds=lenient).status == "ok"
+
+
+def batch(seed, offset=None):
+    generator = np.random.default_rng(seed)
+    moved = generator.normal(0, 0.25) if offset is None else offset
+    return drift.profile(
+        pd.DataFrame({"x": generator.normal(moved, 1, 1000), "c": generator.choice(list("abc"), 1000)})
+    )
+
+
+def test_ordinary_movement_among_past_batches_is_no_drift():
+    history = [batch(seed) for seed in range(20)]
+    assert drift.compare(history[0], batch(99, offset=0.4)).status == "drift"
+    assert drift.compare(history[0], batch(99, offset=0.4), history=history).status == "ok"
+
+
+def test_what_no_past_batch_showed_is_drift():
+    history = [batch(seed) for seed in range(20)]
+    verdict = drift.compare(history[0], batch(99, offset=2.5), history=history)
+    assert verdict.drivers == ("x",)
+
+
+@pytest.mark.parametrize(("offset", "status"), [(0.1, "ok"), (2.5, "drift")])
+def test_with_a_short_history_the_current_effect_has_to_exceed_every_past_one(offset, status):
+    history = [batch(seed) for seed in range(4)]
+    assert drift.compare(history[0], batch(99, offset=offset), history=history).status == status

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from retrain.drift import statistics
+from retrain.drift.sketch import QuantileSketch, cells, shared_grid
+
+numbers = st.lists(
+    st.one_of(st.integers(-5, 5), st.floats(-1e6, 1e6, allow_nan=False, width=32)), min_size=2, max_size=200
+)
+
+
+def in_cells(reference, current):
+    sketches = [QuantileSketch.of(np.asarray(side, dtype=float)) for side in (reference, current)]
+    grid = shared_grid(sketches)
+    return [cells(sketch, grid) for sketch in sketches]
+
+
+@given(numbers, numbers)
+@settings(max_examples=60, deadline=None)
+def test_ks_of_small_columns_is_that_of_scipy(reference, current):
+    found = statistics.ks(*in_cells(reference, current))
+    expected = stats.ks_2samp(reference, current, method="asymp")
+    assert found.effect == pytest.approx(expected.statistic, abs=1e-12)
+    assert found.p_value == pytest.approx(expected.pvalue, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ks_of_large_columns_is_that_of_scipy_within_the_stated_error(seed):
+    generator = np.random.default_rng(seed)
+    reference, current = generator.normal(size=50_000), generator.standard_t(3, 30_000)
+    found = statistics.ks(*in_cells(reference, current))
+    assert abs(found.effect - stats.ks_2samp(reference, current, method="asymp").statistic) <= 2 / 1023
+
+
+def test_location_without_ties_is_van_der_waerden_and_agrees_with_mann_whitney():
+    generator = np.random.default_rng(1)
+    reference, current = generator.normal(size=900), generator.normal(0.2, 1, 900)
+    found = statistics.location(*in_cells(reference, current))
+    pooled = np.concatenate([reference, current])
+    scores = stats.norm.ppf((stats.rankdata(pooled) - 0.5) / len(pooled))
+    expected = (scores[900:].mean() - scores[:900].mean()) / scores.std(ddof=1)
+    assert found.effect == pytest.approx(expected, rel=1e-9)
+    assert np.log10(found.p_value) == pytest.approx(np.log10(stats.mannwhitneyu(reference, current).pvalue), abs=0.8)
+
+
+def test_rank_tests_do_not_change_under_a_monotone_transformation():
+    generator = np.random.default_rng(2)
+    reference, current = generator.normal(size=400), generator.normal(0, 1.5, 400)
+    for test in (statistics.location, statistics.scale):
+        plain, transformed = test(*in_cells(reference, current)), test(*in_cells(np.exp(reference), np.exp(current)))
+        assert plain == transformed
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(100, 200), min_size=2),
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(100, 200), min_size=2),
+)
+@settings(max_examples=60, deadline=None)
+def test_chi_square_of_frequent_levels_is_that_of_scipy(reference, current):
+    levels = sorted({*reference, *current})
+    table = [[side.get(level, 0) for level in levels] for side in (reference, current)]
+    found = statistics.contingency(reference, current)
+    assert found.name == "chi_square"
+    assert found.p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, rel=1e-9, abs=1e-300)
+
+
+def test_a_small_two_by_two_table_gets_fishers_exact_test():
+    found = statistics.contingency({"a": 58, "b": 2}, {"a": 55, "b": 5})
+    assert found.name == "fisher_exact"
+    assert found.p_value == pytest.approx(stats.fisher_exact([[58, 2], [55, 5]]).pvalue)
+
+
+def test_chi_square_counts_both_sample_sizes():
+    """A small batch over many levels is no alarm; it is, to a test that takes the reference as exact."""
+    names = [f"v{level}" for level in range(50)]
+    alarms = 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        sides = [
+            dict(zip(*np.unique(generator.choice(names, rows), return_counts=True), strict=True)) for rows in (200, 60)
+        ]
+        alarms += statistics.contingency(*sides).p_value < 0.05
+    assert alarms <= 11
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+@settings(max_examples=50, deadline=None)
+def test_increase_of_a_share_is_the_one_sided_fisher_test(before, now):
+    found = statistics.share_increase((before, 50), (now, 60))
+    expected = stats.fisher_exact([[now, 60 - now], [before, 50 - before]], alternative="greater").pvalue
+    assert found.p_value == pytest.approx(expected, rel=1e-7)
+
+
+def test_outlier_test_holds_its_level_with_fences_from_the_reference():
+    generator = np.random.default_rng(3)
+    p_values = [
+        statistics.outliers(*in_cells(generator.standard_t(2, 300), generator.standard_t(2, 200))).p_value
+        for _ in range(300)
+    ]
+    assert np.mean(np.asarray(p_values) < 0.05) <= 0.08
+
+
+def test_unseen_levels_are_expected_where_the_reference_has_rare_ones():
+    names = [f"v{level}" for level in range(300)]
+    generator = np.random.default_rng(4)
+    sides = [dict(zip(*np.unique(generator.choice(names, 200), return_counts=True), strict=True)) for _ in range(2)]
+    assert statistics.unknown_levels(*sides).p_value > 0.01
+
+
+def test_a_new_level_is_real_where_every_known_one_is_frequent():
+    assert statistics.unknown_levels({"a": 500, "b": 500}, {"a": 490, "b": 500, "c": 10}).p_value < 1e-5
+
+
+def test_adjusted_p_values_with_equal_weights_are_holms():
+    assert statistics.adjust([0.01, 0.04, 0.03], [1, 1, 1]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_a_heavier_test_is_adjusted_less():
+    assert statistics.adjust([0.01, 0.5], [3, 1])[0] < statistics.adjust([0.01, 0.5], [1, 3])[0]
