@@ -1,0 +1,158 @@
+"""`retrain registry`: what is in production and why; promote by hand; set MLflow's aliases right."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from retrain.ledger import Ledger
+
+_FUNCTION = Callable[..., Any]
+
+
+def _ledger_option(function: _FUNCTION) -> _FUNCTION:
+    return click.option(
+        "--ledger", "ledger_url", envvar="RETRAIN_LEDGER", required=True, help="The ledger's URL (or RETRAIN_LEDGER)."
+    )(function)
+
+
+def _tracking_option(function: _FUNCTION) -> _FUNCTION:
+    return click.option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        required=True,
+        help="MLflow's address (or MLFLOW_TRACKING_URI); credentials as MLflow reads them.",
+    )(function)
+
+
+def _json_option(function: _FUNCTION) -> _FUNCTION:
+    return click.option("--json", "as_json", is_flag=True, help="Print plain JSON.")(function)
+
+
+@contextmanager
+def _open(url: str) -> Iterator["Ledger"]:
+    from retrain.ledger import Ledger
+
+    with Ledger.open(url) as ledger:
+        yield ledger
+
+
+@click.group("registry")
+def command() -> None:
+    """What is in production, and why."""
+
+
+@command.command("champion")
+@click.argument("model")
+@_ledger_option
+@_json_option
+def champion_(model: str, ledger_url: str, as_json: bool) -> None:
+    """Show the champion of MODEL by the ledger; exit code 1 when there is none."""
+    from retrain.registry import champion
+
+    with _open(ledger_url) as ledger:
+        found = champion(ledger, model)
+    if as_json:
+        click.echo(json.dumps(found.to_dict() if found else None))
+    elif found is None:
+        click.echo(f"{model} has no champion", err=True)
+    else:
+        _table([found], f"Champion of {model}")
+    if found is None:
+        raise click.exceptions.Exit(1)
+
+
+@command.command()
+@click.argument("model")
+@_ledger_option
+@_json_option
+def history(model: str, ledger_url: str, as_json: bool) -> None:
+    """List every promotion and rollback of MODEL, oldest first."""
+    from retrain.registry import promotions
+
+    with _open(ledger_url) as ledger:
+        found = list(promotions(ledger, model))
+    if as_json:
+        click.echo(json.dumps([change.to_dict() for change in found]))
+    else:
+        _table(found, f"Champions of {model}")
+
+
+@command.command()
+@click.argument("model")
+@_ledger_option
+@_tracking_option
+@_json_option
+def reconcile(model: str, ledger_url: str, tracking_uri: str, as_json: bool) -> None:
+    """Set MLflow's aliases of MODEL to what the ledger says."""
+    from retrain.registry import RegistryClient
+    from retrain.registry import reconcile as set_right
+
+    with _open(ledger_url) as ledger:
+        aliases = set_right(ledger, RegistryClient(tracking_uri), model)
+    if as_json:
+        click.echo(json.dumps(aliases.to_dict()))
+        return
+    moved = f"moved {' and '.join(aliases.changed)}" if aliases.changed else "nothing to do"
+    click.echo(f"{model}: champion {aliases.champion or '-'}, previous {aliases.previous or '-'} ({moved})")
+
+
+@command.command()
+@click.argument("model")
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; recorded in the ledger.")
+@click.option("--actor", default=None, help="Who approves; by default the user of this shell.")
+@_ledger_option
+@_tracking_option
+@_json_option
+def promote(
+    model: str, version: str, reason: str, actor: str | None, ledger_url: str, tracking_uri: str, as_json: bool
+) -> None:
+    """Make VERSION the champion of MODEL, without a gate: the one who calls approves, and is recorded."""
+    import getpass
+
+    from retrain.registry import RegistryClient, champion
+    from retrain.registry import promote as promote_version
+
+    who = actor or getpass.getuser()
+    with _open(ledger_url) as ledger:
+        current = champion(ledger, model)
+        made = promote_version(
+            ledger,
+            RegistryClient(tracking_uri),
+            model,
+            version,
+            expected=current.version if current else None,
+            actor=who,
+            approved_by=who,
+            reason=reason,
+        )
+    if as_json:
+        click.echo(json.dumps({"created": made.created, "champion": made.champion.to_dict()}))
+    else:
+        click.echo(f"{model}: version {version} {'is now' if made.created else 'was already'} champion")
+
+
+def _table(changes: list[Any], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for name in ("event", "when", "what", "version", "replaced", "gate", "by", "reason"):
+        table.add_column(name)
+    for change in changes:
+        gate = (change.verdict or {}).get("status") or ("approved" if change.approved_by else "-")
+        table.add_row(
+            str(change.sequence),
+            change.recorded_at[:19].replace("T", " "),
+            change.kind.replace("_", " "),
+            change.version,
+            change.previous or "-",
+            gate,
+            change.approved_by or change.actor or "-",
+            change.reason or "-",
+        )
+    Console().print(table)

@@ -1,0 +1,58 @@
+"""The key of a training: equal keys mean that training again would make the same model."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from retrain.exceptions import DeclarationError
+from retrain.records import ModelSpec
+
+# Raised when the packaging changes so that a model made before must be made again.
+_PACKAGING = 1
+_LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn", "skops", "xgboost")
+
+
+def training_key(
+    spec: ModelSpec,
+    *,
+    snapshot_digest: str,
+    params: Mapping[str, Any],
+    code_digest: str,
+    versions: Mapping[str, str] | None = None,
+) -> str:
+    """Return 64 hex digits over everything that decides what a training makes.
+
+    `versions` are those of Python and of the numeric libraries, by default the installed ones. What only decides how a
+    model is judged (metric, margin, hold-out) is not part of the key.
+    """
+    body = {
+        "code": code_digest,
+        "declaration": [spec.model, spec.dataset, spec.target, spec.train, spec.prepare, spec.key, spec.event_time],
+        "packaging": _PACKAGING,
+        "params": params,
+        "snapshot": snapshot_digest,
+        "versions": dict(versions if versions is not None else library_versions()),
+    }
+    try:
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(
+            f"the parameters of {spec.model} are not JSON: {error}",
+            expected="strings, finite numbers, booleans, None, lists and objects",
+            remedy="Correct params= in the declaration",
+        ) from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python (major.minor) and of the installed numeric libraries."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

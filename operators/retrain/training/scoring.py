@@ -1,0 +1,96 @@
+"""Predictions of a logged model, through the very path that serving takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from retrain.exceptions import DeclarationError, MissingColumnError, UserCodeError
+from retrain.training.tracking import connect, using
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+TAKES = ("score", "label", "value", "proba")
+
+
+def load_model(model_uri: str, *, tracking_uri: str) -> Any:
+    """Load a model as MLflow's `PyFuncModel`; RegistryUnavailableError when MLflow does not answer."""
+    connect(tracking_uri)
+    with using(tracking_uri) as mlflow:
+        return mlflow.pyfunc.load_model(model_uri)
+
+
+def predict_for_metric(model: Any, frame: pd.DataFrame, takes: str) -> np.ndarray[Any, Any]:
+    """Return what a metric takes, in row order, for the raw rows of `frame`.
+
+    `score`: of the positive (greater) class of two; `proba`: one column per class, in sorted order; `label`: the
+    predicted class; `value`: the predicted number. DeclarationError when the model has no such output.
+    """
+    if takes not in TAKES:
+        raise DeclarationError(f"a metric takes {takes!r}", expected=" | ".join(TAKES))
+    output = _predict(model, frame)
+    scores = [name for name in output.columns if name.startswith("score_")]
+    if takes == "label":
+        return output["prediction"].to_numpy()
+    if takes == "value":
+        return output["prediction"].to_numpy(dtype=float)
+    if takes == "score" and "score" in output.columns:
+        return output["score"].to_numpy(dtype=float)
+    if takes == "proba" and scores:
+        return output[scores].to_numpy(dtype=float)
+    if takes == "proba" and "score" in output.columns:
+        positive = output[["score"]].to_numpy(dtype=float)
+        import numpy as np
+
+        return np.hstack([1 - positive, positive])
+    raise DeclarationError(
+        f"the model's output {list(output.columns)} has nothing for a metric that takes {takes!r}",
+        expected="a classifier with predict_proba" + (" and two classes" if takes == "score" else ""),
+        remedy="Declare a metric that fits the model, or return a model with predict_proba from train",
+    )
+
+
+def as_declared(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
+    """Return the columns that the model's signature names, with whole numbers as floats where it says `double`.
+
+    MLflow refuses int64 for `double`. Whoever calls a model through plain MLflow with whole numbers in a frame does
+    this first; in JSON there is no such difference.
+    """
+    import pandas as pd
+    from mlflow.types import DataType
+
+    columns = {column.name: frame[column.name] for column in schema.inputs if column.name in frame.columns}
+    for column in schema.inputs:
+        values = columns.get(column.name)
+        if column.type == DataType.double and values is not None and pd.api.types.is_any_real_numeric_dtype(values):
+            columns[column.name] = values.astype("float64")
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _predict(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    from mlflow.exceptions import MlflowException
+
+    schema = model.metadata.get_input_schema()
+    names = schema.input_names()
+    if missing := [column.name for column in schema.inputs if column.required and column.name not in frame.columns]:
+        raise MissingColumnError(
+            f"the data lacks {missing}, which the model needs; its columns are {list(frame.columns[:40])}",
+            expected=f"the columns that the model was trained on: {names[:40]}",
+            remedy="Restore the columns, or retrain on data without them",
+        )
+    try:
+        output: pd.DataFrame = model.predict(as_declared(frame, schema))
+    except MlflowException as error:
+        raise UserCodeError(
+            f"the data does not fit the model's signature: {error.message}",
+            expected=str(schema),
+            remedy="Give the columns the types that they had in training",
+        ) from error
+    except Exception as error:
+        raise UserCodeError(
+            f"the model's own prepare or predict raised {type(error).__name__}: {error}",
+            expected="predictions for rows like those of the training",
+            remedy="Correct prepare and retrain: a model keeps the code it was trained with",
+        ) from error
+    return output
