@@ -119,6 +119,8 @@ class Settings:
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # Threads that spin while they wait slow everything down where cores are few and shared.
+            "OMP_WAIT_POLICY": "passive",
         }
 
     def _connections(self) -> dict[str, str]:

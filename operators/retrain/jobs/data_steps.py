@@ -54,7 +54,7 @@ def profile(context: StepContext) -> dict[str, Any]:
 
 
 def drift(context: StepContext) -> dict[str, Any]:
-    """Compare the partition's profile with the one stored with the champion; the whole verdict goes to the store."""
+    """Compare the partition's profile with the champion's; past partitions tell what variation is ordinary."""
     from retrain import drift as drifting
     from retrain.data import storage
 
@@ -64,8 +64,10 @@ def drift(context: StepContext) -> dict[str, Any]:
         return {"status": None, "summary": "No champion to compare with yet" if champion is None else "Refused data"}
     reference = drifting.Profile.from_dict(storage.read_json(champion["profile_uri"]))
     current = drifting.Profile.from_dict(storage.read_json(current_uri))
-    verdict = drifting.compare(reference, current)
-    name = fingerprint(champion["profile_uri"], current_uri)
+    past = context.request.inputs.get("history") or []
+    history = [drifting.Profile.from_dict(storage.read_json(uri)) for uri in past]
+    verdict = drifting.compare(reference, current, history=history)
+    name = fingerprint(champion["profile_uri"], current_uri, past)
     uri = context.store("drift", context.spec.model, f"{name}.json")
     storage.write_json(uri, verdict.to_dict())
     return {**_short(verdict), "verdict_uri": uri, "champion": champion["version"]}

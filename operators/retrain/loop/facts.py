@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Accepted:
     """A partition version that may be trained on: the reference to its accepted rows, and its profile."""
 
+    key: str
     ref: DataRef
     profile_uri: str | None
 
@@ -32,7 +33,7 @@ def accepted_partitions(ledger: "Ledger", dataset: str) -> list[Accepted]:
     for event in ledger.events(dataset_stream(dataset), kinds=[Kind.VALIDATED]):
         if event.key in newest and event.payload["accepted"]:
             ref = DataRef.from_dict(event.payload["accepted"])
-            found.append(Accepted(ref, event.payload["profile_uri"]))
+            found.append(Accepted(event.key, ref, event.payload["profile_uri"]))
     return sorted(found, key=lambda one: str(one.ref.partition))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
-from retrain.loop.facts import champion_inputs
+from retrain.loop.facts import accepted_partitions, champion_inputs
 from retrain.loop.streams import Kind, dataset_stream, model_stream
 from retrain.records import JobResult, ModelSpec
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WATCH_STEPS = ("drift", "performance")
 NEW_STEPS = ("validate", "profile", *WATCH_STEPS)
+# How many past partitions tell what ordinary variation is; at monthly partitions, a year.
+PAST_PROFILES = 12
 # What of a verdict on the data is kept in the ledger and shown in XCom; the rest lies in the store.
 VALIDATED_FIELDS = ("status", "rows", "quarantined_rows", "quarantine_uri", "result_uri", "accepted", "expectations")
 
@@ -33,7 +35,8 @@ def job(
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the steps and inputs of the job: everything for new data, only the watching for data already judged."""
     stream = dataset_stream(spec.dataset)
-    inputs: dict[str, Any] = {"champion": champion_inputs(ledger, spec.model)}
+    past = [one.profile_uri for one in accepted_partitions(ledger, spec.dataset) if one.key != key and one.profile_uri]
+    inputs: dict[str, Any] = {"champion": champion_inputs(ledger, spec.model), "history": past[-PAST_PROFILES:]}
     extra = ("report",) if draw_report else ()
     if (validated := ledger.get(stream, Kind.VALIDATED, key)) is not None:
         inputs["partition"] = validated.payload["accepted"]
