@@ -40,14 +40,13 @@ def services(settings: Settings) -> Iterator[Airflow]:
     airflow = Airflow(settings.airflow_url, settings.password, env, settings.root)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
         stack.callback(airflow.stop)
-        migrated = pool.submit(airflow.migrate)
+        started = pool.submit(lambda: (airflow.migrate(), airflow.start()))
         read = pool.submit(landing.month, landing.MONTHS[0])  # the year is read from its archive once
         Ledger.open(str(settings.ledger), migrate=True).close()
         stack.enter_context(
             running_mlflow(settings.root / "mlflow", password=settings.password, port=settings.mlflow_port)
         )
-        migrated.result()
-        airflow.start()
+        started.result()
         airflow.wait()
         airflow.unpause(*DAGS)
         read.result()

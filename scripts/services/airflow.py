@@ -97,16 +97,22 @@ class Airflow:
             return str(json.load(answer)["access_token"])
 
     def unpause(self, *dag_ids: str, seconds: float = 120) -> None:
-        """Let DAGs run, as soon as they have been parsed."""
+        """Let DAGs run, as soon as they have been parsed.
+
+        Airflow starts an asset's watcher when it parses the file again after that, so this is asked for at once.
+        """
+        files = set()
         for dag_id in dag_ids:
 
             def parsed(dag_id: str = dag_id) -> bool:
                 with contextlib.suppress(RuntimeError):
-                    self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+                    files.add(self.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})["file_token"])
                     return True
                 return False
 
             wait_for(f"the DAG {dag_id} to be parsed", parsed, list(self.servers.values()), seconds=seconds, pause=0.5)
+        for token in files:
+            self.call("PUT", f"/parseDagFile/{token}")
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Run a DAG by hand; returns the run's id."""
