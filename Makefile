@@ -11,8 +11,8 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
-# Two threads that spin for work slow each other down on a busy two-core machine.
-export OMP_WAIT_POLICY := passive
+# OpenMP threads that spin while they wait slow everything down on a busy machine: spin for a moment, then sleep.
+export GOMP_SPINCOUNT := 10000
 
 .PHONY: help setup demo demo-once test test-fast test-extras test-docker lint format bench picture lock wheel clean
 

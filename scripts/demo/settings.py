@@ -9,26 +9,7 @@ from pathlib import Path
 from scripts.services.processes import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# What the tasks import; Airflow's forkserver imports it once, and every task process inherits it (copy-on-write).
-PRELOAD = (
-    "airflow",
-    "airflow.executors.local_executor",
-    "airflow.sdk.execution_time.task_runner",
-    "pandas",
-    "pyarrow.parquet",
-    "scipy.stats",
-    "sklearn.ensemble",
-    "sklearn.pipeline",
-    "skops.io",
-    "mlflow",
-    "mlflow.pyfunc",
-    "great_expectations",
-    "sqlalchemy",
-    "retrain.jobs",
-    "retrain.jobs.data_steps",
-    "retrain.jobs.model_steps",
-    "retrain.templates",
-)
+PRELOAD = ("airflow", "airflow.executors.local_executor", "retrain.preload")
 
 
 @dataclass(frozen=True)
@@ -119,8 +100,9 @@ class Settings:
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            # Threads that spin while they wait slow everything down where cores are few and shared.
-            "OMP_WAIT_POLICY": "passive",
+            # Threads of a model fit that spin while they wait are a catastrophe where cores are few and shared: spin
+            # for a moment, then sleep.
+            "GOMP_SPINCOUNT": "10000",
         }
 
     def _connections(self) -> dict[str, str]:

@@ -15,14 +15,23 @@ from scripts.services.processes import Server, start, wait_for
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
-class Airflow:
-    """The running components, and a client of their REST API."""
+class RefusedError(RuntimeError):
+    """The REST API answered with an error; `status` is its HTTP status."""
 
-    def __init__(self, url: str, password: str, env: Mapping[str, str], root: Path) -> None:
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Airflow:
+    """The running components, and a client of their REST API in the name of `user`."""
+
+    def __init__(self, url: str, password: str, env: Mapping[str, str], root: Path, user: str = "admin") -> None:
         self.url = url
         self.env = env
         self.root = root
         self.servers: dict[str, Server] = {}
+        self._user = user
         self._password = password
         self._token = ""
 
@@ -67,7 +76,7 @@ class Airflow:
             server.stop()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the REST API as admin and return its JSON; RuntimeError with what it said when it refuses."""
+        """Call the REST API and return its JSON; RefusedError with what it said when it refuses."""
         for fresh in (False, True):
             if fresh or not self._token:
                 self._token = self._login()
@@ -83,14 +92,15 @@ class Airflow:
                     return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
                 if error.code != 401 or fresh:
-                    raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode()[:1000]}") from error
+                    message = f"{method} {path}: {error.code} {error.read().decode()[:1000]}"
+                    raise RefusedError(error.code, message) from error
         return None
 
     def _login(self) -> str:
         request = urllib.request.Request(
             f"{self.url}/auth/token",
             method="POST",
-            data=json.dumps({"username": "admin", "password": self._password}).encode(),
+            data=json.dumps({"username": self._user, "password": self._password}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:

@@ -76,7 +76,11 @@ def _numeric(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str,
     batches = [cells(column.sketch, grid) for column in past]
     everything = np.sum(batches, axis=0)
     pairs = [(everything - batch, batch) for batch in batches] + [(everything, cells(current.sketch, grid))]
-    return {measure: [test(rest, batch).effect for rest, batch in pairs] for measure, test in NUMERIC.items()}
+    effects = {"ks_d": [statistics.ks_distance(rest, batch) for rest, batch in pairs]}
+    for measure, test in NUMERIC.items():
+        if measure not in effects:
+            effects[measure] = [test(rest, batch).effect for rest, batch in pairs]
+    return effects
 
 
 def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:

@@ -38,10 +38,18 @@ def ks(reference: "Floats", current: "Floats") -> Finding:
     from scipy import stats
 
     rows_r, rows_c = reference.sum(), current.sum()
-    distance = float(np.max(np.abs(np.cumsum(reference) / rows_r - np.cumsum(current) / rows_c)))
+    distance = ks_distance(reference, current)
     # The order of the two rows is scipy's: it decides the last bit of a half, and so the rounding.
     large, small = max(rows_r, rows_c), min(rows_r, rows_c)
     return Finding("ks", distance, float(stats.kstwo.sf(distance, np.round(large * small / (large + small)))))
+
+
+def ks_distance(reference: "Floats", current: "Floats") -> float:
+    """Return the largest distance of the distribution functions; its p-value costs 100 times as much."""
+    import numpy as np
+
+    cdf_r, cdf_c = np.cumsum(reference) / reference.sum(), np.cumsum(current) / current.sum()
+    return float(np.max(np.abs(cdf_r - cdf_c)))
 
 
 def location(reference: "Floats", current: "Floats") -> Finding:

@@ -13,6 +13,9 @@ GUARDS_ONLY = {
     ],
 }
 
+# A model that was trained elsewhere and promoted by a person.
+_UNKNOWN = "The champion was never judged here: its {what} is not known"
+
 
 def validate(context: StepContext) -> dict[str, Any]:
     """Judge the partition by the declared suite; rows that break it are set aside in the store."""
@@ -62,6 +65,8 @@ def drift(context: StepContext) -> dict[str, Any]:
     current_uri = context.outputs.get("profile", {}).get("uri") or context.request.inputs.get("profile_uri")
     if champion is None or current_uri is None:
         return {"status": None, "summary": "No champion to compare with yet" if champion is None else "Refused data"}
+    if not champion.get("profile_uri"):
+        return {"status": None, "champion": champion["version"], "summary": _UNKNOWN.format(what="training profile")}
     reference = drifting.Profile.from_dict(storage.read_json(champion["profile_uri"]))
     current = drifting.Profile.from_dict(storage.read_json(current_uri))
     past = context.request.inputs.get("history") or []
@@ -96,6 +101,8 @@ def performance(context: StepContext) -> dict[str, Any]:
     champion = context.request.inputs.get("champion")
     if champion is None or _refused(context):
         return {"status": None, "metric": None, "reason": "No champion to watch yet" if champion is None else "Refused"}
+    if not champion.get("losses_uri"):
+        return {"status": None, "metric": None, "reason": _UNKNOWN.format(what="losses on unseen rows")}
     frame = context.read(context.partition("performance"))
     target = context.spec.target
     if target not in frame.columns or frame[target].isna().all():

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retrain.exceptions import DeclarationError, JobFailedError
+from retrain.exceptions import ContractError, DeclarationError, JobFailedError
 from retrain.records import JobRequest, JobResult
 from retrain.records._codec import Record
+
+# What `retrain run` exits with when it was given something that it does not understand.
+EXIT_REFUSED = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class ExternalPython(Record):
         `secrets` reach the child through its environment, which only its own user can read: never through a file,
         its arguments or the document. Its log goes to this process's standard output, line by line.
         """
-        if not Path(self.python).exists():
+        if not os.access(self.python, os.X_OK) or Path(self.python).is_dir():
             raise DeclarationError(
                 f"there is no interpreter {self.python!r}",
                 expected="the path of a Python in which retrain[jobs] is installed",
@@ -59,6 +62,7 @@ class ExternalPython(Record):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                errors="replace",  # a log line in another encoding is no reason to lose the job
             )
             code, tail = _follow(process)
             return _read_result(answered, code, tail)
@@ -132,9 +136,15 @@ def _follow(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
 
 
 def _read_result(path: Path, code: int, tail: list[str]) -> JobResult:
+    last = " | ".join(tail[-5:])
+    if code == EXIT_REFUSED:
+        raise ContractError(
+            f"the job's environment refused the job document: {last}",
+            remedy="Install the same version of retrain there as here",
+        )
     if not path.exists():
         raise JobFailedError(
-            f"the job ended with exit code {code} and without a result; its last lines: " + " | ".join(tail[-5:]),
+            f"the job ended with exit code {code} and without a result; its last lines: {last}",
             remedy="Read the task's log; exit code -9 or 137 usually means that it ran out of memory",
         )
     return JobResult.from_dict(json.loads(path.read_text(encoding="utf-8")))

@@ -37,14 +37,16 @@ def news(template: str, known: News) -> News:
 def register_arrivals(ledger: "Ledger", dataset: str, template: str) -> list[dict[str, Any]]:
     """Append an `arrived` event for each object whose bytes the ledger does not know yet; return the new ones.
 
-    An object whose token (size, time, etag) was seen before is not read again. The same key with other bytes becomes
-    a new version of the partition; bytes that were there before are no news. Repeating it is a no-op.
+    An object whose token (size, time, etag) is that of its latest event is not read again. The same key with other
+    bytes becomes a new version of the partition, also when an earlier version's bytes come back; the newest version's
+    bytes written once more are no news. Repeating it is a no-op.
     """
     from retrain.data import scan
 
     stream = dataset_stream(dataset)
-    seen = {(event.payload["uri"], event.payload["token"]) for event in ledger.events(stream, kinds=[Kind.ARRIVED])}
-    unseen = [found for found in scan(template) if (found.uri, found.token) not in seen]
+    # The latest token only: where a token is made of the bytes (an S3 etag), old bytes that come back repeat one.
+    latest = {event.payload["uri"]: event.payload["token"] for event in ledger.events(stream, kinds=[Kind.ARRIVED])}
+    unseen = [found for found in scan(template) if latest.get(found.uri) != found.token]
     registered = [_register(ledger, stream, found) for found in unseen]
     return [payload for payload in registered if payload is not None]
 
@@ -69,11 +71,13 @@ def _register(ledger: "Ledger", stream: str, found: Any) -> dict[str, Any] | Non
             "token": found.token,
         }
         key = partition_key(found.partition, payload["version"])
+        head = events[-1].sequence if events else 0
         try:
-            ledger.append(stream, Kind.ARRIVED, key, payload, expected_sequence=events[-1].sequence if events else 0)
+            if ledger.append(stream, Kind.ARRIVED, key, payload, expected_sequence=head).created:
+                return payload
         except SequenceConflictError:
-            continue  # another writer was first: its event may be this very object, or the version before ours
-        return payload
+            pass
+        # Another writer was first: its event may be this very object, or the version before ours.
     raise SequenceConflictError(
         f"the stream {stream} moved on {ATTEMPTS} times while {found.uri} was being registered",
         remedy="Try again; nothing was lost",

@@ -53,11 +53,20 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
     if current is None:
         return None
     wanted = ("profile_uri", "losses_uri", "snapshot_uri", "metric", "partitions")
+    evidence = current.evidence or _judged(ledger, model, current.version)
     return {
         "version": current.version,
         "model_uri": current.model_uri,
-        **{name: current.evidence.get(name) for name in wanted},
+        **{name: evidence.get(name) for name in wanted},
     }
+
+
+def _judged(ledger: "Ledger", model: str, version: str) -> Mapping[str, Any]:
+    """What was found out about a version when it was judged: a person who promotes it by hand brings no evidence."""
+    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED], newest_first=True):
+        if event.payload["version"] == version:
+            return event.payload
+    return {}
 
 
 def history(ledger: "Ledger", spec: ModelSpec) -> "History":

@@ -42,7 +42,7 @@ def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, An
             f"one to train on and {spec.holdout} to judge by"
         )
     training, held = accepted[: -spec.holdout], accepted[-spec.holdout :]
-    seen = set(champion["partitions"]) if champion else set()
+    seen = set(champion["partitions"] or ()) if champion else set()
     unseen = [one for one in held if one.ref.partition not in seen]
     if not unseen:
         names = ", ".join(str(one.ref.partition) for one in held)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import PromotionRefusedError, SequenceConflictError
 from retrain.loop.streams import Kind, model_stream
-from retrain.records import Verdict
+from retrain.records import GateStatus, Verdict
 from retrain.registry.champions import Champion, champion, promotions
 from retrain.registry.promotion import promote
 from retrain.registry.reconciliation import reconcile
@@ -46,6 +46,20 @@ def promote_judged(
         "created": done.created,
         "reasons": list(verdict.reasons),
     }
+
+
+def unfinished_promotion(ledger: "Ledger", model: str) -> "Event | None":
+    """Return the latest `judged` event if its gate passed and yet nothing came of it: its run died before promoting.
+
+    None when a version was promoted or rolled back since: the verdict speaks of a champion that is not there any more.
+    """
+    judged = ledger.last(model_stream(model), Kind.JUDGED)
+    if judged is None or Verdict.from_dict(judged.payload["verdict"]).status is not GateStatus.PASS:
+        return None
+    current = champion(ledger, model)
+    if (current.version if current else None) != judged.payload["champion"]:
+        return None
+    return judged if current is None or current.sequence < judged.sequence else None
 
 
 def roll_back(

@@ -1,6 +1,7 @@
 """Operators of the way in: discover what arrived, ingest it, or validate one object by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -9,7 +10,7 @@ from retrain.exceptions import ClaimLostError, JobFailedError
 from retrain.hooks.ledger import claimed
 from retrain.loop.streams import partition_key, validate_work, watch_work
 from retrain.operators.job import RetrainOperator, actor, final_errors, owner
-from retrain.records import ModelSpec
+from retrain.records import JobResult, JobStatus, ModelSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Airflow's own limit on mapped tasks is 1,024; what is left over is taken by the next run.
 PENDING_LIMIT = 200
+NOTHING_TO_DO = JobResult(JobStatus.SUCCEEDED)
 
 
 class PartitionDiscoverOperator(RetrainOperator):
@@ -77,22 +79,28 @@ class PartitionIngestOperator(RetrainOperator):
         with self.open_ledger() as ledger:
             if done := ingest.outcome(ledger, spec, key):
                 return done
-            with claimed(ledger, watch_work(spec.model, key), owner(context)) as claim:
-                self._held(claim, ledger, watch_work(spec.model, key))
+            with self._claimed(context, ledger, watch_work(spec.model, key)) as claim:
                 if ingest.is_validated(ledger, spec, key):
                     return self._work(context, ledger, key, [claim], event)
-                work = validate_work(spec.dataset, key)
-                with claimed(ledger, work, owner(context)) as dataset_claim:
-                    self._held(dataset_claim, ledger, work)
+                with self._claimed(context, ledger, validate_work(spec.dataset, key)) as dataset_claim:
                     return self._work(context, ledger, key, [claim, dataset_claim], event)
 
-    def _held(self, claim: "Claim | None", ledger: "Ledger", work: str) -> None:
-        if claim is None:
-            holder = ledger.get_claim(work)
-            raise JobFailedError(
-                f"{work} is claimed by {holder.owner if holder else 'another run'}",
-                remedy="It is tried again; if that run is dead, its claim ends by itself",
-            )
+    @contextmanager
+    def _claimed(self, context: "Context", ledger: "Ledger", work: str) -> "Iterator[Claim]":
+        """Hold the claim on `work`; JobFailedError, for Airflow to try again, while another DAG's run has it.
+
+        An earlier run of this DAG is dead, because it runs once at a time, so its claim is taken over at once. If it
+        is not dead after all, its late commit is refused by the epoch.
+        """
+        holder = ledger.get_claim(work)
+        same_dag = holder is not None and holder.owner.split("/", 1)[0] == context["ti"].dag_id
+        with claimed(ledger, work, owner(context), take_over=same_dag) as claim:
+            if claim is None:
+                raise JobFailedError(
+                    f"{work} is claimed by {holder.owner if holder else 'another run'}",
+                    remedy="It is tried again; if that run is dead, its claim ends by itself",
+                )
+            yield claim
 
     def _work(
         self, context: "Context", ledger: "Ledger", key: str, claims: "list[Any]", event: Mapping[str, Any] | None
@@ -100,7 +108,8 @@ class PartitionIngestOperator(RetrainOperator):
         from retrain.loop import ingest
 
         steps, inputs = ingest.job(ledger, self.model_spec, key, draw_report=self.draw_report)
-        result = self.run(context, self.request(context, steps, inputs), event)
+        # Data that was refused for another model of the same dataset leaves nothing to run: it was looked at.
+        result = self.run(context, self.request(context, steps, inputs), event) if steps else NOTHING_TO_DO
         try:
             outcome = ingest.commit(ledger, self.model_spec, key, result, claims, actor=actor(context))
         except ClaimLostError as error:
@@ -121,6 +130,7 @@ class DataValidateOperator(RetrainOperator):
     """
 
     template_fields = ("data", "expectations")
+    needs_mlflow = False
 
     def __init__(
         self,

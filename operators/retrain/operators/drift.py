@@ -23,6 +23,7 @@ class DriftCheckOperator(RetrainOperator):
     """
 
     template_fields = ("reference", "current")
+    needs_mlflow = False
 
     def __init__(self, *, reference: str, current: str, fail_on_drift: bool = False, **kwargs: Any) -> None:
         super().__init__(spec=spec_for_data(), **kwargs)

@@ -3,10 +3,10 @@
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -56,6 +56,8 @@ class RetrainOperator(BaseOperator):
     """
 
     ui_color = "#e6f4ea"
+    # Without it the operator works in a deployment that has no MLflow connection.
+    needs_mlflow: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -113,7 +115,7 @@ class RetrainOperator(BaseOperator):
             spec=spec,
             store=self.store_uri,
             inputs=inputs,
-            tracking_uri=MlflowHook(self.mlflow_conn_id).tracking_uri,
+            tracking_uri=MlflowHook(self.mlflow_conn_id).tracking_uri if self.needs_mlflow else None,
             origin=origin(context),
         )
 
@@ -128,11 +130,11 @@ class RetrainOperator(BaseOperator):
 
             result = run_in_pod(self, runtime, request, context, event)
         elif isinstance(runtime, ExternalPython):
-            result = runtime.run(request, MlflowHook(self.mlflow_conn_id).secrets)
+            result = runtime.run(request, MlflowHook(self.mlflow_conn_id).secrets if self.needs_mlflow else None)
         else:
             from retrain.jobs import run_job
 
-            with MlflowHook(self.mlflow_conn_id).authenticated():
+            with MlflowHook(self.mlflow_conn_id).authenticated() if self.needs_mlflow else nullcontext():
                 result = run_job(request)
         self._log_cost(result)
         raise_for(result)

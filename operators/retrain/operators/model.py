@@ -14,6 +14,8 @@ from retrain.operators.plan import run_name
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from retrain.ledger import Event, Ledger
+
 ALL_STEPS = ("train", "evaluate", "gate", "register")
 # Where a step's output is found by a later job, when the steps run in tasks of their own.
 _INPUT_OF = {"train": "trained", "evaluate": "evaluated", "gate": "gated", "register": "registered"}
@@ -131,9 +133,11 @@ class ModelPromoteOperator(RetrainOperator):
     """Make a version champion if its gate passed; skips, with the reasons, if it did not.
 
     The ledger is written first, fenced against concurrent promotions, and MLflow's aliases follow it; a task that is
-    killed in between ends, when tried again, in the same one promotion. XCom: `{"version", "previous", "reasons"}`.
+    killed in between ends, when tried again, in the same one promotion. Where nothing was trained in this run it
+    finishes what an earlier run, dead for good, has left: a promotion, or aliases that lag behind the ledger.
+    XCom: `{"version", "previous", "reasons"}`.
 
-    :param judged: what the gate's task returned (templated)
+    :param judged: what the gate's task returned (templated); None when nothing was trained
     """
 
     template_fields = ("judged",)
@@ -145,24 +149,32 @@ class ModelPromoteOperator(RetrainOperator):
     @final_errors
     def execute(self, context: "Context") -> dict[str, Any]:
         """Promote through the ledger, then show it in MLflow."""
-        from retrain.loop.release import promote_judged
-        from retrain.registry import reconcile
+        from retrain.loop.release import promote_judged, unfinished_promotion
+        from retrain.registry import champion, reconcile
 
         model = self.model_spec.model
-        if not isinstance(self.judged, Mapping) or "register" not in self.judged:
-            raise ContractError(f"judged is {self.judged!r:.200}", expected="the return value of the gate's task")
         with self.open_ledger() as ledger, self.registry() as registry:
-            event = ledger.get(model_stream(model), Kind.JUDGED, run_name(context))
+            event = self._verdict(ledger, context) if self.judged is not None else unfinished_promotion(ledger, model)
+            if champion(ledger, model) is not None:
+                reconcile(ledger, registry, model)
             if event is None:
-                raise ContractError(
-                    f"the ledger holds no verdict of the run {run_name(context)}",
-                    expected="a task with gate and registration before the promotion, in the same DAG run",
-                )
-            reconcile(ledger, registry, model)
+                raise AirflowSkipException(f"No promotion of {model} is left undone")
             verdict = event.payload["verdict"]
             if verdict["status"] != "pass":
                 raise AirflowSkipException(f"{verdict['status']}: " + "; ".join(verdict["reasons"]))
             return promote_judged(ledger, registry, model, event, actor=actor(context))
+
+    def _verdict(self, ledger: "Ledger", context: "Context") -> "Event":
+        """Return this run's verdict from the ledger: what XCom says is only that there is one."""
+        if not isinstance(self.judged, Mapping) or "register" not in self.judged:
+            raise ContractError(f"judged is {self.judged!r:.200}", expected="the return value of the gate's task")
+        event = ledger.get(model_stream(self.model_spec.model), Kind.JUDGED, run_name(context))
+        if event is None:
+            raise ContractError(
+                f"the ledger holds no verdict of the run {run_name(context)}",
+                expected="a task with gate and registration before the promotion, in the same DAG run",
+            )
+        return event
 
 
 class RollbackModelOperator(RetrainOperator):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from retrain.exceptions import ContractError
 from retrain.loop.streams import Kind, model_stream
 from retrain.operators.job import RetrainOperator, actor, final_errors
 
@@ -52,8 +53,13 @@ class TrainingPlanOperator(RetrainOperator):
             return self._plan(ledger, context, claims, wishes)
 
     def _request(self, ledger: "Ledger", context: "Context") -> None:
-        params = self.overrides if isinstance(self.overrides, Mapping) else {}
-        payload = {"reason": self.reason or "no reason given", "params": dict(params)}
+        if not isinstance(self.overrides, Mapping | None):
+            raise ContractError(
+                f"overrides is {self.overrides!r} (str)",
+                expected="a dictionary",
+                remedy="Give the DAG render_template_as_native_obj=True, so that the template becomes one",
+            )
+        payload = {"reason": self.reason or "no reason given", "params": dict(self.overrides or {})}
         ledger.append(
             model_stream(self.model_spec.model), Kind.REQUESTED, run_name(context), payload, actor=actor(context)
         )

@@ -70,7 +70,7 @@ def run_in_pod(
         request = dataclasses.replace(
             request, spec=dataclasses.replace(request.spec, project_root=runtime.project_root)
         )
-    if request.store.startswith(("file:", "/")):
+    if storage.normalise(request.store).startswith("file:"):
         raise DeclarationError(
             f"the store {request.store} is local, and a pod cannot reach it",
             expected="an object store (s3://, gs://, abfs://) where jobs run in Kubernetes",

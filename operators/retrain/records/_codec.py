@@ -76,19 +76,25 @@ def _value(hint: Any, item: Any, where: str) -> Any:
             allowed = " | ".join(str(member.value) for member in hint)
             raise ContractError(f"{where} is {item!r}", expected=allowed) from None
     if origin is tuple:
+        # A string is a sequence too: without this, `columns="carrier"` would become seven columns.
+        _require(isinstance(item, Sequence) and not isinstance(item, str | bytes), item, where, "a list")
         return tuple(_value(args[0], part, f"{where}[{index}]") for index, part in enumerate(item))
     if origin in (dict, Mapping):
+        _require(isinstance(item, Mapping), item, where, "an object")
         return {key: _value(args[1], part, f"{where}[{key!r}]") for key, part in item.items()}
     return _scalar(hint, item, where)
+
+
+def _require(holds: bool, item: Any, where: str, expected: str) -> None:
+    if not holds:
+        raise ContractError(f"{where} is {item!r} ({type(item).__name__})", expected=expected)
 
 
 def _scalar(hint: Any, item: Any, where: str) -> Any:
     if hint is float and isinstance(item, int) and not isinstance(item, bool):
         return float(item)
-    if hint in (str, int, float, bool) and (
-        not isinstance(item, hint) or (isinstance(item, bool) and hint is not bool)
-    ):
-        raise ContractError(f"{where} is {item!r} ({type(item).__name__})", expected=hint.__name__)
+    if hint in (str, int, float, bool):
+        _require(isinstance(item, hint) and (hint is bool or not isinstance(item, bool)), item, where, hint.__name__)
     return item
 
 

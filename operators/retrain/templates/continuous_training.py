@@ -22,8 +22,7 @@ from retrain.operators.decide import RetrainDecideOperator
 from retrain.operators.model import ModelPromoteOperator, ModelTrainOperator, RollbackModelOperator
 from retrain.operators.plan import TrainingPlanOperator
 from retrain.policy import Rule
-from retrain.records import ModelSpec
-from retrain.templates.declaration import check
+from retrain.templates.declaration import checked, declared
 from retrain.triggers.arrival import PartitionArrivalTrigger
 
 # Only a lower bound for the timetables; runs of the past are never made up for.
@@ -88,7 +87,7 @@ class ContinuousTraining:
         tags: Sequence[str] = (),
         **spec: Any,
     ) -> None:
-        self.spec = ModelSpec.from_dict(
+        self.spec = declared(
             {
                 "model": model,
                 "dataset": dataset or model,
@@ -103,8 +102,7 @@ class ContinuousTraining:
                 **spec,
             }
         )
-        self.rules = tuple(retrain)
-        check(self.spec, self.rules)
+        self.rules = checked(self.spec, retrain)
         self.watch = watch
         self.poll_interval_seconds = poll_interval_seconds
         self.sweep = sweep
@@ -205,6 +203,8 @@ class ContinuousTraining:
             ModelPromoteOperator(
                 task_id="promote",
                 judged=train.output,
+                # Also where nothing asks for a retraining: a run that died may have left its promotion undone.
+                trigger_rule=TriggerRule.NONE_FAILED,
                 outlets=[
                     Asset(name=f"retrain.champion.{self.spec.model}", uri=f"retrain://champion/{self.spec.model}")
                 ],

@@ -1,10 +1,10 @@
 """Checks of a declaration: cheap, at every parse, all problems at once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from retrain.exceptions import DeclarationError
+from retrain.exceptions import ContractError, DeclarationError
 from retrain.records import ModelSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -12,9 +12,22 @@ _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 RULES = ("non_inferior", "superior")
 
 
-def check(spec: ModelSpec, rules: Sequence[Any]) -> None:
-    """Raise one DeclarationError that lists everything that is wrong."""
+def declared(fields: Mapping[str, Any]) -> ModelSpec:
+    """Return the declaration as a record; DeclarationError names a field that is unknown or of the wrong type."""
+    try:
+        return ModelSpec.from_dict(fields)
+    except ContractError as error:
+        raise DeclarationError(
+            f"the declaration of {fields.get('model')!r} does not fit: {error.what}", expected=error.expected
+        ) from None
+
+
+def checked(spec: ModelSpec, rules: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the rules; one DeclarationError lists everything that is wrong."""
     problems = [*_names(spec), *_references(spec), *_numbers(spec)]
+    if not isinstance(rules, list | tuple):
+        problems.append(f"retrain={rules!r}: must be a list of rules, as in [NewData(every=3), Every('@monthly')]")
+        rules = ()
     if spec.data.count("{partition}") != 1:
         problems.append(f"data={spec.data!r}: must hold {{partition}} once, as in s3://bucket/{{partition}}.parquet")
     if spec.rule not in RULES:
@@ -28,6 +41,7 @@ def check(spec: ModelSpec, rules: Sequence[Any]) -> None:
         raise DeclarationError(
             f"the declaration of {spec.model!r} has {len(problems)} problems: " + "; ".join(problems)
         )
+    return tuple(rules)
 
 
 def _names(spec: ModelSpec) -> list[str]:
