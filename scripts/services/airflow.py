@@ -51,7 +51,9 @@ class Airflow:
         """Start the named components, by default all."""
         for name in names or COMPONENTS:
             log = self.root / "logs" / f"{name}.log"
-            command = [sys.executable, "-m", "airflow", name]
+            # Logs are read from the shared folder; their own servers would listen on every interface of the machine.
+            quiet = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
+            command = [sys.executable, "-m", "airflow", name, *quiet]
             self.servers[name] = start(f"airflow {name}", command, env=self.env, cwd=self.root, log=log)
 
     def wait(self, *names: str, seconds: float = 180) -> None:
@@ -70,10 +72,9 @@ class Airflow:
     def stop(self) -> None:
         """Stop everything."""
         for server in self.servers.values():
-            with contextlib.suppress(ProcessLookupError):
-                server.process.terminate()
+            server.ask_to_stop()  # all at once: they end side by side
         for server in self.servers.values():
-            server.stop()
+            server.wait_or_kill()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API and return its JSON; RefusedError with what it said when it refuses."""

@@ -3,29 +3,23 @@
 import contextlib
 import os
 import secrets
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BOOT_SECONDS = 120
+from scripts.services.processes import free_port, start, wait_for
 
 
 @dataclass(frozen=True)
 class MlflowServer:
-    """Where the server answers, and who may ask."""
+    """Where the server answers, and who may ask; plain values, so that it can be handed to a child process."""
 
     uri: str
     username: str
     password: str
-    log: Path
-    pid: int
 
 
 @contextlib.contextmanager
@@ -36,43 +30,25 @@ def running_mlflow(
     root.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     password = password or secrets.token_urlsafe(18)
-    log = root / "mlflow.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-                *("--backend-store-uri", f"sqlite:///{root / 'mlflow.db'}", "--workers", "1"),
-                *("--artifacts-destination", str(root / "artifacts"), "--serve-artifacts", "--app-name", "basic-auth"),
-            ],
-            env=_environment(root, username, password),
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--backend-store-uri", f"sqlite:///{root / 'mlflow.db'}", "--workers", "1"),
+        *("--artifacts-destination", str(root / "artifacts"), "--serve-artifacts", "--app-name", "basic-auth"),
+    ]
+    env = _environment(root, username, password)
+    server = start("mlflow server", command, env=env, cwd=root, log=root / "mlflow.log")
+    uri = f"http://127.0.0.1:{port}"
     try:
-        uri = f"http://127.0.0.1:{port}"
-        _wait(uri, process, log)
-        yield MlflowServer(uri, username, password, log, process.pid)
+        wait_for(f"MLflow at {uri}", lambda: _answers(uri), [server])
+        yield MlflowServer(uri, username, password)
     finally:
-        stop_group(process)
+        server.stop()
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def stop_group(process: "subprocess.Popen[bytes]", seconds: float = 10) -> None:
-    """End a process that leads its own group, and the whole group: first asked, then killed."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
+def _answers(uri: str) -> bool:
+    with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{uri}/health", timeout=5):
+        return True
+    return False
 
 
 def _environment(root: Path, username: str, password: str) -> dict[str, str]:
@@ -97,15 +73,3 @@ def _environment(root: Path, username: str, password: str) -> dict[str, str]:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-
-
-def _wait(uri: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + BOOT_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{uri}/health", timeout=5):
-            return
-        time.sleep(0.2)
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
-    raise RuntimeError(f"MLflow did not start at {uri} (exit code {process.poll()}); the end of {log}:\n{tail}")

@@ -41,13 +41,21 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, seconds: float = 15) -> None:
-        """Ask the whole group to end, then end it."""
+    def ask_to_stop(self) -> None:
+        """Ask the whole group to end."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
+
+    def wait_or_kill(self, seconds: float = 15) -> None:
+        """Wait for the group's leader to end, then end what is left of the group."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
         self.kill()
+
+    def stop(self, seconds: float = 15) -> None:
+        """Ask the whole group to end, then end it."""
+        self.ask_to_stop()
+        self.wait_or_kill(seconds)
 
 
 def start(name: str, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Server:

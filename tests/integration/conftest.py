@@ -10,6 +10,30 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from retrain.registry import credentials
+from scripts.services.mlflow import MlflowServer, running_mlflow
+from tests.support.project import Project
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """An MLflow server of this session, with a login."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+
+
+@pytest.fixture
+def mlflow(mlflow_server: MlflowServer) -> Iterator[MlflowServer]:
+    """The server, with its credentials on every request of the test."""
+    with credentials(mlflow_server.username, mlflow_server.password):
+        yield mlflow_server
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A small project of a user, in a folder of the test."""
+    return Project(tmp_path / "project")
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

@@ -14,7 +14,8 @@ from retrain.exceptions import ConnectionConfigError, PromotionRefusedError, Reg
 from retrain.ledger import Ledger
 from retrain.records import GateStatus, Verdict
 from retrain.registry import RegistryClient, champion, credentials, promote, promotions, reconcile
-from tests.support.mlflow_server import MlflowServer, free_port
+from scripts.services.mlflow import MlflowServer
+from scripts.services.processes import free_port
 
 pytestmark = [
     pytest.mark.integration,

@@ -22,7 +22,8 @@ from retrain.exceptions import (
 from retrain.registry import credentials, register
 from retrain.training import load_model, predict_for_metric, train
 from retrain.training.tracking import connect
-from tests.support.mlflow_server import MlflowServer, free_port
+from scripts.services.mlflow import MlflowServer
+from scripts.services.processes import free_port
 from tests.support.project import Project, orders
 
 pytestmark = [

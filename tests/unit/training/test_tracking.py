@@ -2,7 +2,7 @@ import pytest
 
 from retrain.exceptions import RegistryUnavailableError
 from retrain.training.tracking import connect, without_credentials
-from tests.support.mlflow_server import free_port
+from scripts.services.processes import free_port
 
 
 def test_credentials_are_cut_out_of_an_address() -> None:
