@@ -12,12 +12,7 @@ not installed are left out.
 import contextlib
 import importlib
 import logging
-import os
 import warnings
-
-# Before the first import: some libraries read it only once.
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 MODULES = (
     "airflow.sdk.execution_time.task_runner",
@@ -41,9 +36,13 @@ MODULES = (
 )
 
 
-
 def preload() -> None:
     """Import the libraries, and let MLflow make its map of installed packages."""
+    from retrain.exceptions import MissingDependencyError
+    from retrain.training.tracking import import_mlflow
+
+    with contextlib.suppress(MissingDependencyError):
+        import_mlflow()  # first: it turns telemetry off, here and in what inherits from here
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

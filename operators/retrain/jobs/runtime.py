@@ -125,9 +125,10 @@ def _follow(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
     tail: list[str] = []
     try:
         assert process.stdout is not None  # noqa: S101  (PIPE was asked for)
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            tail = [*tail[-19:], line.rstrip()]
+        with process.stdout as lines:
+            for line in lines:
+                print(line, end="", flush=True)
+                tail = [*tail[-19:], line.rstrip()]
         return process.wait(), tail
     finally:
         if process.poll() is None:

@@ -65,8 +65,10 @@ class ModelTrainOperator(RetrainOperator):
         }
         result = self.run(context, self.request(context, tuple(self.steps), inputs), event)
         state = {**self.plan, **result.outputs}
-        if "gate" in state and "register" in state:
-            self._commit(context, plan, state)
+        if "gate" in state:
+            self.log.info("gate: %s", "; ".join([state["gate"]["status"], *state["gate"]["reasons"]]))
+            if "register" in state:
+                self._commit(context, plan, state)
         context["ti"].xcom_push(key="mlflow", value=self._mlflow_place(state))
         return state
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import DeclarationError, MissingDependencyError
+from retrain.exceptions import DeclarationError, JobFailedError, MissingDependencyError
 from retrain.jobs.runtime import KubernetesPod
 from retrain.records import JobRequest, JobResult
 
@@ -21,7 +21,7 @@ def build_pod_operator(
     """Return the operator whose pod runs `retrain run` on the job document at `request_uri`.
 
     The pod reads its document from the store and answers through the XCom sidecar. It is found again after a retry by
-    its labels (`reattach_on_restart`), and deleted when it has ended. `task` holds `task_id` and the like.
+    its labels (`durable`), and deleted when it has ended. `task` holds `task_id` and the like.
     """
     try:
         from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -45,7 +45,7 @@ def build_pod_operator(
         kubernetes_conn_id=runtime.kubernetes_conn_id,
         deferrable=runtime.deferrable,
         do_xcom_push=True,
-        reattach_on_restart=True,
+        durable=True,
         on_finish_action="delete_pod",
         get_logs=True,
         **task,
@@ -83,4 +83,9 @@ def run_in_pod(
     else:
         storage.write_json(uri, request.to_dict())
         document = operator.execute(context)
+    if not isinstance(document, Mapping):
+        raise JobFailedError(
+            f"the pod of {task.task_id} ended without a result",
+            remedy="It is tried again; if it stays so, look for who deletes pods or kills containers in the cluster",
+        )
     return JobResult.from_dict(document)

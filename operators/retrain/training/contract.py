@@ -48,6 +48,7 @@ class TrainOutcome:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     snapshot_uri: str | None = None
     code_digest: str | None = None
+    experiment_id: str | None = None
     reused: bool = False
 
     def to_dict(self) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def outcome(run: Any, facts: Facts, *, reused: bool) -> TrainOutcome:
         snapshot=facts.snapshot.digest,
         snapshot_uri=facts.snapshot_uri,
         code_digest=facts.code_digest,
+        experiment_id=run.info.experiment_id,
         rows=int(metrics.pop("rows")),
         rows_without_target=int(metrics.pop("rows_without_target", 0)),
         partitions=facts.partitions,

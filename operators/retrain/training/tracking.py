@@ -14,6 +14,8 @@ from retrain.exceptions import ConnectionConfigError, MissingDependencyError, Re
 # links and draw progress bars into task logs. It reads these only from the environment; a deployment's setting wins.
 _SETTINGS = {
     "DO_NOT_TRACK": "true",
+    # Its own handler writes to standard error, which Airflow shows as errors; so its loggers stay with the root.
+    "MLFLOW_CONFIGURE_LOGGING": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",

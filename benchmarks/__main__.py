@@ -1,0 +1,82 @@
+"""`make bench`: every measurement, one after another, each against its peer in the same run.
+
+    python -m benchmarks [--only flights|parse] [--json FILE]
+
+Compare only runs that had the machine to themselves; the load average at the start is printed with the numbers.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+console = Console()
+
+
+def flights(folder: Path) -> dict[str, Any]:
+    """Measure the demo against the same work as one plain script."""
+    plain, loop = folder / "plain.json", folder / "loop.json"
+    _run("benchmarks/flights_plain.py", "--json", str(plain))
+    _run("-m", "scripts.demo", "--once", "--root", str(folder / "demo"), "--report", str(loop))
+    script, demo = json.loads(plain.read_text()), json.loads(loop.read_text())
+    year = demo["wall"] - demo["boot"]
+    result = {
+        "plain_wall_s": script["wall_seconds"],
+        "demo_wall_s": round(demo["wall"], 1),
+        "demo_boot_s": round(demo["boot"], 1),
+        "ratio_whole": round(demo["wall"] / script["wall_seconds"], 2),
+        "ratio_without_boot": round(year / script["wall_seconds"], 2),
+        "demo_peak_mib": round(demo["peak_mib"]),
+    }
+    _show("A year of flights: make demo-once against one plain script (goal 1.5)", result)
+    return result
+
+
+def parse(folder: Path) -> dict[str, Any]:
+    """Measure parsing a declaration against an empty Airflow DAG file."""
+    target = folder / "parse.json"
+    _run("-m", "benchmarks.parse", "--json", str(target))
+    result: dict[str, Any] = json.loads(target.read_text())
+    return result
+
+
+MEASUREMENTS = {"parse": parse, "flights": flights}
+
+
+def _run(*command: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, *command], cwd=ROOT, env=env, check=True)
+
+
+def _show(title: str, result: dict[str, Any]) -> None:
+    table = Table(title=title, show_header=False)
+    for name, value in result.items():
+        table.add_row(name, str(value))
+    console.print(table)
+
+
+def main() -> None:
+    """Run the measurements and print the ratios."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=MEASUREMENTS, action="append")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    _show("Machine", machine)
+    with tempfile.TemporaryDirectory(prefix="retrain-bench-") as folder:
+        results = {name: MEASUREMENTS[name](Path(folder)) for name in options.only or MEASUREMENTS}
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine, **results}, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
