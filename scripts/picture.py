@@ -8,16 +8,14 @@ version 1 as MLflow kept it and the rows that validation accepted.
 import argparse
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from retrain.data import read
 from retrain.exceptions import RetrainError
 from retrain.ledger import Event, Ledger
 from retrain.loop.streams import Kind, dataset_stream, model_stream
-from retrain.records import DataRef
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +42,6 @@ class Month:
     accepted: str
     drift: str
     drivers: tuple[str, ...]
-    met_by: str | None
     fresh: float | None
     decision: str = ""
     trigger: str = ""
@@ -60,7 +57,7 @@ class Year:
 
     months: list[Month]
     first_model: str
-    root: Path = field(default_factory=Path)
+    root: Path
 
 
 def read_year(root: Path) -> Year:
@@ -119,7 +116,6 @@ def _watched(watched: Any, validated: Any) -> Month:
         accepted=validated["accepted"]["uri"],
         drift=drift.get("status") or "-",
         drivers=tuple(drift.get("drivers") or ()),
-        met_by=performance.get("champion"),
         fresh=performance.get("metric"),
     )
 
@@ -149,11 +145,9 @@ def _model_folder(year: Year) -> Path:
     raise _unfinished(f"the model {name} is not among MLflow's artifacts in {year.root}")
 
 
-def _accepted(root: Path, uri: str) -> str | DataRef:
+def _accepted(root: Path, uri: str) -> Path:
     """Return where the rows lie, also after the demo's folder was moved."""
-    path = Path(urlsplit(uri).path)
-    moved = root / "store" / "accepted" / Path(*path.parts[-3:])
-    return str(path if path.is_file() else moved)
+    return root / "store" / "accepted" / Path(*uri.split("/")[-3:])
 
 
 def table(months: list[Month]) -> str:
@@ -228,7 +222,7 @@ def _draw_lines(axes: "Axes", months: list[Month]) -> None:
     at = [index for index, _ in measured]
     fresh, stale = ([getattr(month, name) for _, month in measured] for name in ("fresh", "stale"))
     axes.fill_between(at, stale, fresh, color=FRESH, alpha=0.08, linewidth=0)
-    style = {"marker": "o", "markersize": 4.5}
+    style: dict[str, Any] = {"marker": "o", "markersize": 4.5}
     kept, left = (f"{name} (mean {_mean(months, key):.3f})" for name, key in LINES.items())
     axes.plot(at, fresh, color=FRESH, linewidth=2.4, zorder=3, label=kept, **style)
     axes.plot(at, stale, color=STALE, linewidth=1.8, linestyle="--", label=left, **style)
