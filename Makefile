@@ -38,6 +38,13 @@ test: $(READY) lint ## everything: unit, integration, system
 test-fast: $(READY) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile
 
+test-extras: requirements/extras.txt ## the extras that are not in the tested set, in an environment of their own
+	PYTHON=$(PYTHON) bash scripts/setup.sh .venv-extras requirements/extras.txt
+	.venv-extras/bin/python -m pytest tests/extras
+
+test-docker: ## build the image and start the stack, on stand-in bases (root, Debian)
+	docker/standin/check.sh
+
 lint: $(READY) ## ruff, mypy --strict, the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,4 +68,4 @@ wheel: $(READY) ## build the wheel into dist/
 	$(BIN)/uv build --wheel --quiet
 
 clean: ## remove what was built
-	rm -rf $(VENV) .demo dist build
+	rm -rf $(VENV) .venv-extras .demo dist build

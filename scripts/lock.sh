@@ -4,5 +4,11 @@
 set -euo pipefail
 bin=$1
 shift
-"$bin/uv" pip compile pyproject.toml --extra all --group test --python-version 3.11 --universal --generate-hashes \
-    --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet "$@" -o requirements/tested.txt
+pin() { # file, extras and groups
+    "$bin/uv" pip compile pyproject.toml "${@:2}" --python-version 3.11 --universal --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet "${options[@]}" -o "$1"
+}
+
+options=("$@")
+pin requirements/tested.txt --extra all --group test
+pin requirements/extras.txt --extra all --extra gcs --extra azure --group test

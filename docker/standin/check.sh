@@ -41,21 +41,6 @@ start_daemon() {
     tail "$work/dockerd.log"; return 1
 }
 
-# Compose v2 and buildx are not in Debian 12; their files from Debian 13 run there. The mirror is the one apt uses.
-fetch_plugins() {
-    if docker compose version > /dev/null 2>&1 && docker buildx version > /dev/null 2>&1; then return; fi
-    local apt="$work/apt" mirror
-    mirror="$(apt-get indextargets --format '$(SITE)' | head --lines 1)"
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$apt/sources.list"
-    local options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
-        -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
-    apt-get "${options[@]}" update
-    (cd "$apt" && apt-get "${options[@]}" download docker-compose docker-buildx)
-    for package in "$apt"/*.deb; do dpkg-deb --extract "$package" "$apt/files"; done
-    cp "$apt"/files/usr/libexec/docker/cli-plugins/* "$DOCKER_CONFIG/cli-plugins/"
-}
-
 make_root() {
     if docker image inspect retrain-standin-root > /dev/null 2>&1; then return; fi
     local packages=ca-certificates,python3,python3-venv,curl,dumb-init,git,gosu,postgresql,busybox-static
@@ -138,7 +123,7 @@ except psycopg2.OperationalError:
     in_scheduler airflow providers list --output plain | grep retrain
 }
 
-say "engine"; start_daemon; fetch_plugins; docker compose version
+say "engine"; start_daemon; "$root/docker/standin/plugins.sh" "$DOCKER_CONFIG/cli-plugins"; docker compose version
 say "stand-in bases"
 make_root
 cp "$root"/docker/standin/{Dockerfile,postgres.sh,s3.py} "$work/context/"
