@@ -4,7 +4,7 @@ import dataclasses
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -124,6 +124,16 @@ class Profile:
     def role(self, column: str) -> str:
         """Return `label`, `prediction` or `feature`: which kind of drift a drift of this column is."""
         return {self.target: "label", self.prediction: "prediction"}.get(column, "feature")
+
+    def select(self, columns: Sequence[str]) -> "Profile":
+        """Return the profile of some of the columns and of the target; those that are not there become `absent`."""
+        wanted = [*columns, *(name for name in (self.target, self.prediction) if name and name not in columns)]
+        return dataclasses.replace(
+            self,
+            columns={name: self.columns[name] for name in wanted if name in self.columns},
+            sample={name: self.sample[name] for name in wanted if name in self.sample},
+            absent=tuple(name for name in columns if name not in self.columns),
+        )
 
     def merge(self, other: "Profile") -> "Profile":
         """Profile of both tables together, as if their rows lay in one.

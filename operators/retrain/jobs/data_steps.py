@@ -43,14 +43,14 @@ def profile(context: StepContext) -> dict[str, Any]:
         return {"uri": None}
     ref = context.partition("profile")
     spec = context.spec
+    # All columns: models that share the dataset share its profiles, and each may watch others.
     made = drifting.profile(
         context.read(ref),
-        columns=list(spec.columns) or None,
         categorical=list(spec.categorical) or None,
         target=spec.target,
         pii=spec.pii,
     )
-    name = fingerprint(ref.digest, spec.columns, spec.categorical, spec.pii, spec.target)
+    name = fingerprint(ref.digest, spec.categorical, spec.pii, spec.target)
     uri = context.store("profiles", spec.dataset, f"{_safe(ref.partition)}-{name}.json")
     storage.write_json(uri, made.to_dict())
     return {"uri": uri, "rows": made.rows}
@@ -62,17 +62,16 @@ def drift(context: StepContext) -> dict[str, Any]:
     from retrain.data import storage
 
     champion = context.request.inputs.get("champion")
-    current_uri = context.outputs.get("profile", {}).get("uri") or context.request.inputs.get("profile_uri")
+    current_uri = _profile_uri(context)
     if champion is None or current_uri is None:
         return {"status": None, "summary": "No champion to compare with yet" if champion is None else "Refused data"}
     if not champion.get("profile_uri"):
         return {"status": None, "champion": champion["version"], "summary": _UNKNOWN.format(what="training profile")}
-    reference = drifting.Profile.from_dict(storage.read_json(champion["profile_uri"]))
-    current = drifting.Profile.from_dict(storage.read_json(current_uri))
+    reference, current = _load_profile(context, champion["profile_uri"]), _load_profile(context, current_uri)
     past = context.request.inputs.get("history") or []
-    history = [drifting.Profile.from_dict(storage.read_json(uri)) for uri in past]
+    history = [_load_profile(context, uri) for uri in past]
     verdict = drifting.compare(reference, current, history=history)
-    name = fingerprint(champion["profile_uri"], current_uri, past)
+    name = fingerprint(champion["profile_uri"], current_uri, past, context.spec.columns)
     uri = context.store("drift", context.spec.model, f"{name}.json")
     storage.write_json(uri, verdict.to_dict())
     return {**_short(verdict), "verdict_uri": uri, "champion": champion["version"]}
@@ -124,20 +123,35 @@ def performance(context: StepContext) -> dict[str, Any]:
 
 
 def report(context: StepContext) -> dict[str, Any]:
-    """Draw Evidently's page for the columns that matter; the only step that loads Evidently."""
+    """Draw Evidently's page when the verdict is drift; the only step that loads Evidently."""
     from retrain import drift as drifting
     from retrain.data import storage
 
     champion = context.request.inputs.get("champion")
-    verdict_uri = context.outputs.get("drift", {}).get("verdict_uri")
-    if champion is None or verdict_uri is None:
+    judged, current_uri = context.outputs.get("drift", {}), _profile_uri(context)
+    if champion is None or current_uri is None or judged.get("status") != "drift":
         return {"uri": None}
-    reference = drifting.Profile.from_dict(storage.read_json(champion["profile_uri"]))
-    current = drifting.Profile.from_dict(storage.read_json(context.outputs["profile"]["uri"]))
+    verdict_uri = judged["verdict_uri"]
+    reference, current = _load_profile(context, champion["profile_uri"]), _load_profile(context, current_uri)
     verdict = DriftVerdict.from_dict(storage.read_json(verdict_uri))
     uri = verdict_uri.removesuffix(".json") + ".html"
     storage.write_bytes(uri, drifting.report(reference, current, verdict).encode())
     return {"uri": uri}
+
+
+def _profile_uri(context: StepContext) -> str | None:
+    """The profile that this job made, or the one made when another model's DAG validated the partition."""
+    uri: str | None = context.outputs.get("profile", {}).get("uri") or context.request.inputs.get("profile_uri")
+    return uri
+
+
+def _load_profile(context: StepContext, uri: str) -> Any:
+    """A stored profile, of the columns that the model watches."""
+    from retrain import drift as drifting
+    from retrain.data import storage
+
+    profile = drifting.Profile.from_dict(storage.read_json(uri))
+    return profile.select(context.spec.columns) if context.spec.columns else profile
 
 
 def _refused(context: StepContext) -> bool:

@@ -172,7 +172,6 @@ def _merged_profile(context: StepContext, snapshot: Snapshot) -> dict[str, Any]:
             spec = context.spec
             merged = drift.profile(
                 read_many(snapshot.partitions),
-                columns=list(spec.columns) or None,
                 categorical=list(spec.categorical) or None,
                 target=spec.target,
                 pii=spec.pii,

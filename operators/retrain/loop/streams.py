@@ -11,8 +11,7 @@ class Kind(StrEnum):
     WATCHED = "watched"  # model: drift and performance of the champion on a partition version
     REQUESTED = "requested"  # model: a person asked for a retraining
     DECIDED = "decided"  # model: retrain now, or not, and why
-    TRAINED = "trained"  # model: a challenger exists
-    JUDGED = "judged"  # model: the gate's verdict on it
+    JUDGED = "judged"  # model: a challenger exists, and the gate's verdict on it
     SKIPPED = "skipped"  # model: a wanted retraining could not start, and why
     PROMOTED = "promoted"  # model: a version became champion
     ROLLED_BACK = "rolled_back"  # model: an earlier version became champion again

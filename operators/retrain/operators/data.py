@@ -53,7 +53,7 @@ class PartitionIngestOperator(RetrainOperator):
     belong to the model. Both are committed to the ledger in one transaction that proves the claims.
 
     :param partition: `{"partition", "version"}` as `PartitionDiscoverOperator` returns it (templated)
-    :param draw_report: also draw Evidently's page when the verdict is drift
+    :param draw_report: also draw Evidently's page when the verdict is drift (`report_uri` in the ledger)
     """
 
     template_fields = ("partition",)

@@ -4,6 +4,7 @@ What it works around: GX drops an unknown expectation silently, returns results 
 expectation a failed one, and keeps values of the data in its results.
 """
 
+import logging
 import math
 import re
 import warnings
@@ -160,7 +161,13 @@ def _refusal(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[Any]:
-    """Give `great_expectations`, without its deprecation warnings: they are about its own code and its next major."""
+    """Give `great_expectations`, without its deprecation warnings: they are about its own code and its next major.
+
+    Its log of every import and temporary folder (hundreds of INFO lines) is turned down, unless somebody set a level.
+    """
+    logger = logging.getLogger("great_expectations")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
