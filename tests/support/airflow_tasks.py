@@ -54,8 +54,6 @@ def context(
     try_number: int = 1,
 ) -> dict[str, Any]:
     """Return the part of Airflow's context that retrain's operators use."""
-    ti = Task(
-        dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, try_number=try_number, pushed={}
-    )
+    ti = Task(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, try_number=try_number, pushed={})
     run = SimpleNamespace(run_id=run_id, run_type=run_type, triggering_user_name=user)
     return {"ti": ti, "dag_run": run, "outlet_events": {}}
