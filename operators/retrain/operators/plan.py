@@ -59,7 +59,7 @@ class TrainingPlanOperator(RetrainOperator):
                 expected="a dictionary",
                 remedy="Give the DAG render_template_as_native_obj=True, so that the template becomes one",
             )
-        payload = {"reason": self.reason or "no reason given", "params": dict(self.overrides or {})}
+        payload = {"reason": str(self.reason or "no reason given"), "params": dict(self.overrides or {})}
         ledger.append(
             model_stream(self.model_spec.model), Kind.REQUESTED, run_name(context), payload, actor=actor(context)
         )
