@@ -26,8 +26,23 @@ class RefusedError(RuntimeError):
 class Airflow:
     """The running components, and a client of their REST API in the name of `user`."""
 
-    def __init__(self, url: str, password: str, env: Mapping[str, str], root: Path, user: str = "admin") -> None:
+    def __init__(
+        self,
+        url: str,
+        password: str,
+        env: Mapping[str, str],
+        root: Path,
+        *,
+        user: str = "admin",
+        execution_port: int | None = None,
+    ) -> None:
         self.url = url
+        self.commands = {name: [name] for name in COMPONENTS}
+        if execution_port is not None:
+            # On SQLite one server for everything can block itself until the lock's time-out: its event loop waits to
+            # write the audit log of a REST call while the lock's holder, a task's request, waits for the event loop.
+            self.commands["api-server"] += ["--apps", "core"]
+            self.commands["execution-api"] = ["api-server", "--apps", "execution", "--port", str(execution_port)]
         self.env = env
         self.root = root
         self.servers: dict[str, Server] = {}

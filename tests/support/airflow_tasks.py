@@ -1,11 +1,13 @@
 """Airflow without its database: a home of its own, connections in the environment, and a task's context."""
 
 import atexit
+import importlib
 import json
 import os
 import shutil
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,11 @@ import pytest
 
 def use_own_home() -> None:
     """Keep Airflow's files out of the user's home; to be called before Airflow is imported."""
+    with warnings.catch_warnings():
+        # While it is imported, skops looks at every attribute of every imported module, and Airflow's old names
+        # complain. Once is enough, and before Airflow it is quick. `retrain.preload` does it for Airflow's processes.
+        warnings.simplefilter("ignore")
+        importlib.import_module("skops.io")
     if "airflow" in sys.modules:
         return
     home = tempfile.mkdtemp(prefix="retrain-airflow-")
