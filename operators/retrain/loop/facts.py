@@ -77,9 +77,9 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
     current = champion_inputs(ledger, spec.model)
     version = current["version"] if current else None
     trained = ledger.last(model_stream(spec.model), Kind.JUDGED)
-    used = set(_used(trained.payload)) if trained else set()
-    accepted = [str(one.ref.partition) for one in accepted_partitions(ledger, spec.dataset)]
-    new = tuple(name for name in accepted if name not in used)
+    known = set(trained.payload["known"]) if trained else set()
+    accepted = accepted_partitions(ledger, spec.dataset)
+    new = tuple(str(one.ref.partition) for one in accepted if one.key not in known)
     watched = [
         event.payload
         for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])
@@ -104,11 +104,6 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
         metric_at_promotion=current["metric"] if current else None,
         metric_now=latest.get("metric"),
     )
-
-
-def _used(judged: Mapping[str, Any]) -> list[str]:
-    """The partitions of a retraining: those it trained on, and those it was judged by."""
-    return [*judged["partitions"], *(key.rpartition("@v")[0] for key in judged["holdout"])]
 
 
 def _watched_champion(watched: Mapping[str, Any]) -> str | None:

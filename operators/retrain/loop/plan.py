@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Plan(Record):
     """What a retraining works on. `blocked` says why it cannot be done now, and then the rest is empty.
 
-    `profiles` holds the URI of each training partition's profile; `champion` what jobs must know of it.
+    `profiles` holds the URI of each training partition's profile; `champion` what jobs must know of it. `known` names
+    all partition versions that were there, used or not: what comes later is new to the model.
     """
 
     blocked: str | None = None
@@ -24,6 +25,7 @@ class Plan(Record):
     holdout: tuple[DataRef, ...] = ()
     profiles: Mapping[str, str] = field(default_factory=dict)
     champion: Mapping[str, Any] | None = None
+    known: tuple[str, ...] = ()
 
 
 def plan_training(ledger: "Ledger", spec: ModelSpec) -> Plan:
@@ -54,4 +56,5 @@ def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, An
         holdout=tuple(one.ref for one in unseen),
         profiles={str(one.ref.partition): one.profile_uri for one in training if one.profile_uri},
         champion=champion,
+        known=tuple(one.key for one in accepted),
     )

@@ -101,6 +101,7 @@ class ModelTrainOperator(RetrainOperator):
             "profile_uri": trained["profile_uri"],
             "snapshot_uri": plan["snapshot_uri"],
             "partitions": [ref["partition"] for ref in plan["snapshot"]["partitions"]],
+            "known": plan["known"],
             "holdout": evaluated["holdout"],
             "predictions_uri": evaluated["predictions_uri"],
             "losses_uri": evaluated["losses_uri"],

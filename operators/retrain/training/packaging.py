@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -76,7 +77,10 @@ def copy_code(spec: ModelSpec, folder: Path) -> list[str]:
 def save_estimator(model: Any, path: Path, packages: list[str], spec: ModelSpec) -> None:
     """Save with skops, which writes no pickle; UserCodeError names what it cannot save or what is not trusted."""
     try:
-        import skops.io
+        with warnings.catch_warnings():
+            # It looks for ufuncs in every imported module, Airflow's deprecated names among them.
+            warnings.simplefilter("ignore")
+            import skops.io
     except ImportError as error:
         raise MissingDependencyError(
             f"skops cannot be imported: {error}", remedy="Install airflow-provider-retrain[jobs]"

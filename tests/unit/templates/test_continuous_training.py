@@ -1,0 +1,181 @@
+"""One declaration, three DAGs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.serialization.serialized_objects import DagSerialization
+from jsonschema import ValidationError
+
+from retrain import ContinuousTraining, Decay, Drift, Every, ExternalPython, NewData
+from retrain.exceptions import DeclarationError
+
+
+def declare(**changes: Any) -> ContinuousTraining:
+    fields: dict[str, Any] = {
+        "model": "returns", "data": "s3://shop/{partition}.parquet", "target": "returned", "train": "shop.train:fit",
+        "metric": "roc_auc", "retrain": [NewData(every=3), Drift(), Decay(drop=0.02), Every("@monthly")],
+    }  # fmt: skip
+    return ContinuousTraining(**{**fields, **changes})
+
+
+def dags(declared: ContinuousTraining) -> list:
+    return [declared.data_dag, declared.train_dag, declared.rollback_dag]
+
+
+def edges(dag) -> dict[str, set[str]]:
+    return {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+
+
+def test_a_declaration_makes_a_dag_for_each_permission() -> None:
+    data, train, rollback = dags(declare())
+    assert [dag.dag_id for dag in (data, train, rollback)] == ["returns.data", "returns.train", "returns.rollback"]
+    assert edges(data) == {"discover": {"ingest"}, "ingest": {"decide"}, "decide": set()}
+    assert edges(train) == {"plan": {"train"}, "train": {"promote"}, "promote": set()}
+    assert edges(rollback) == {"rollback": set()}
+
+
+def test_a_run_at_a_time_and_none_for_the_past() -> None:
+    for dag in dags(declare()):
+        assert dag.max_active_runs == 1
+        assert not dag.catchup
+        assert {"retrain", "returns"} <= set(dag.tags)
+
+
+def test_data_wakes_the_data_dag_and_a_wish_the_training_and_both_are_swept() -> None:
+    declared = declare(sweep="5 4 * * *")
+    for dag, asset in ((declared.data_dag, "retrain.arrivals.returns"), (declared.train_dag, "retrain.wanted.returns")):
+        assert isinstance(dag.timetable, AssetOrTimeSchedule)
+        assert dag.timetable.asset_condition.name == asset
+        assert dag.timetable.timetable.expression == "5 4 * * *"
+    assert declared.rollback_dag.schedule is None
+
+
+def test_without_watching_only_the_sweep_looks_for_data() -> None:
+    declared = declare(watch=False)
+    assert isinstance(declared.data_dag.timetable, CronTriggerTimetable)
+    assert declared.arrivals.watchers == []
+
+
+def test_the_watcher_lists_what_is_declared() -> None:
+    [watcher] = declare(poll_interval_seconds=7).arrivals.watchers
+    assert (watcher.trigger.data, watcher.trigger.poll_interval_seconds) == ("s3://shop/{partition}.parquet", 7)
+
+
+def test_models_that_share_a_dataset_share_its_arrivals() -> None:
+    first, second = declare(dataset="orders"), declare(model="refunds", dataset="orders")
+    assert first.arrivals.uri == second.arrivals.uri == "retrain://arrivals/orders"
+    assert first.wanted.uri != second.wanted.uri
+
+
+def test_only_a_yes_emits_the_wish_and_a_promotion_its_asset() -> None:
+    declared = declare()
+    assert [alias.name for alias in declared.data_dag.get_task("decide").outlets] == ["retrain.wanted.returns"]
+    assert [asset.uri for asset in declared.train_dag.get_task("promote").outlets] == ["retrain://champion/returns"]
+
+
+def test_partitions_are_taken_in_one_after_another() -> None:
+    assert declare().data_dag.get_task("ingest").partial_kwargs["max_active_tis_per_dagrun"] == 1
+
+
+def test_settings_reach_every_task() -> None:
+    runtime = ExternalPython("/opt/jobs/bin/python")
+    declared = declare(
+        runtime=runtime, store="s3://store", ledger_conn_id="ledger", mlflow_conn_id="ml", retries=5, margin=0.02
+    )
+    for dag in dags(declared):
+        for task in dag.tasks:
+            given = task.partial_kwargs if task.task_id == "ingest" else vars(task)
+            assert given["runtime"] == runtime.to_dict()
+            assert (given["store"], given["ledger_conn_id"], given["mlflow_conn_id"]) == ("s3://store", "ledger", "ml")
+            assert given["spec"]["margin"] == 0.02
+            assert task.retries == 5
+
+
+def test_the_form_of_a_retraining_asks_for_reason_and_parameters() -> None:
+    form = declare().train_dag.params
+    assert form.dump() == {"reason": None, "params": {}}
+    form.update({"reason": "new labels", "params": {"depth": 3}})
+    form.validate()
+    with pytest.raises(Exception, match="params"):
+        form.update({"params": "deep"})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"reason": None}, {"reason": "x"}, {"reason": "good", "version": "champion"}, {"reason": "g" * 501}]
+)
+def test_the_form_of_a_rollback_wants_a_reason_and_a_number(wrong: dict) -> None:
+    for name, value in wrong.items():
+        param = declare().rollback_dag.params.get_param(name)
+        if value == "good":
+            continue
+        with pytest.raises((ValidationError, ValueError)):
+            param.resolve(value)
+
+
+def test_the_form_of_a_rollback_takes_a_reason_alone() -> None:
+    form = declare().rollback_dag.params
+    assert form.get_param("reason").resolve("wrong prices") == "wrong prices"
+    assert form.get_param("version").resolve(None) is None
+    assert form.get_param("version").resolve("12") == "12"
+
+
+def test_the_code_tab_shows_the_declaration() -> None:
+    assert {Path(dag.fileloc).name for dag in dags(declare())} == {Path(__file__).name}
+
+
+def test_the_documentation_says_what_was_declared_and_when_it_retrains() -> None:
+    for dag in dags(declare(margin=0.02)):
+        assert "| `margin` | `0.02` |" in dag.doc_md
+        assert "'rule': 'new_data'" in dag.doc_md
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"watch": False}, {"draw_report": True, "params": {"depth": 3}, "pii": ["name"]}]
+)
+def test_the_dags_survive_airflows_serialization(options: dict) -> None:
+    for dag in dags(declare(**options)):
+        stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+        again = DagSerialization.from_dict(stored)
+        assert again.dag_id == dag.dag_id
+        assert {task.task_id: set(task.downstream_task_ids) for task in again.tasks} == edges(dag)
+        assert DagSerialization.to_dict(dag) == DagSerialization.to_dict(dag)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(DeclarationError) as error:
+        declare(
+            model="re turns", data="s3://shop/all.parquet", target="", train="shop.train", prepare="shop/x.py:f",
+            margin=-1, confidence=95, quarantine_limit=2, holdout=0, window=0, rule="better", retrain=["weekly"],
+        )  # fmt: skip
+    message = str(error.value)
+    for named in (
+        "model='re turns'", "data='s3://shop/all.parquet'", "target is empty", "train='shop.train'",
+        "prepare='shop/x.py:f'", "margin=-1.0", "confidence=95.0", "quarantine_limit=2.0", "holdout=0", "window=0",
+        "rule='better'", "retrain='weekly'", "has 13 problems",
+    ):  # fmt: skip
+        assert named in message, named
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"windows": 3}, r"'returns' does not fit: ModelSpec has unknown fields \['windows'\]"),
+        ({"window": "3"}, "ModelSpec.window is '3'"),
+        ({"columns": "carrier"}, "ModelSpec.columns is 'carrier' .*Expected a list"),
+        ({"target": None}, "ModelSpec.target is None"),
+        ({"retrain": NewData(every=3)}, "must be a list of rules"),
+        ({"retrain": "weekly"}, "must be a list of rules"),
+        ({"train": "shop.train:fit()"}, "package.module:function"),
+        ({"model": "a/b"}, "letters, digits"),
+    ],
+)
+def test_a_wrong_declaration_is_one_kind_of_error(wrong: dict, named: str) -> None:
+    with pytest.raises(DeclarationError, match=named):
+        declare(**wrong)
+
+
+def test_rules_may_be_none_at_all() -> None:
+    assert declare(retrain=[]).rules == ()
