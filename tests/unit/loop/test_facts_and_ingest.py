@@ -225,6 +225,8 @@ def test_a_refused_partition_does_not_make_labels_late(ledger, spec, take_in, wi
     assert not history(ledger, spec).labels_late
 
 
-def test_a_corrected_version_is_new_although_its_partition_was_used(ledger, spec, take_in, with_champion) -> None:
+def test_a_corrected_version_is_new_although_its_partition_was_used(feed, ledger, spec, take_in, with_champion) -> None:
+    feed.land("2024-01", "corrected")
+    feed.discover()
     take_in("2024-01@v2", **watched("1", "ok", "ok"))
     assert history(ledger, spec).new_partitions == ("2024-01",)
