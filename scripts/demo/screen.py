@@ -1,5 +1,6 @@
 """What the demo shows in the terminal: progress while it runs, a table at the end."""
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -9,7 +10,8 @@ from rich.table import Table
 from scripts.demo.settings import Settings
 from scripts.demo.year import Month
 
-console = Console()
+# Without a terminal (a log, CI) there is no width to respect but a reader's.
+console = Console(width=None if sys.stdout.isatty() else 130)
 
 
 def progress() -> Progress:
