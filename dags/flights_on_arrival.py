@@ -15,5 +15,4 @@ ContinuousTraining(
     metric="roc_auc",
     columns=["carrier", "origin", "distance", "temp", "humid", "wind_speed", "precip", "visib"],
     retrain=[NewData(every=3), Decay(drop=0.02), Every("@monthly")],
-    poll_interval_seconds=float(os.environ.get("FLIGHTS_POLL_SECONDS", "30")),
 )

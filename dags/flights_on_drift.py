@@ -17,5 +17,4 @@ ContinuousTraining(
     # Drift alone is evidence for a person. To retrain on it, although the labels are there, must be asked for.
     retrain=[Drift(when="always", partitions=2), Every("@monthly")],
     draw_report=True,
-    poll_interval_seconds=float(os.environ.get("FLIGHTS_POLL_SECONDS", "30")),
 )

@@ -77,6 +77,13 @@ _CONFIG = {
             "example": "s3://ml-store/retrain",
             "default": None,
         },
+        "poll_interval_seconds": {
+            "description": "Seconds between two listings of watched data, in the triggerer.",
+            "type": "float",
+            "version_added": "0.1.0",
+            "example": "10",
+            "default": "30",
+        },
         "project_root": {
             "description": "Folder from which the code and the suites that declarations name are taken.",
             "type": "string",

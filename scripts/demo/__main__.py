@@ -26,13 +26,24 @@ from scripts.services.airflow import Airflow
 from scripts.services.memory import PeakMemory
 from scripts.services.mlflow import running_mlflow
 
+# Says that a folder is ours to empty.
+MARKER = ".retrain-demo"
 DAGS = (f"{MODEL}.data", f"{MODEL}.train", f"{MODEL}.rollback")
+
+
+def make_root(root: Path) -> None:
+    """Empty the folder of an earlier demo; a folder with anything else in it is left alone."""
+    if root.exists() and any(root.iterdir()) and not (root / MARKER).exists():
+        raise RuntimeError(f"{root} is not empty and not the folder of a demo: name another one with --root")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    (root / MARKER).touch()
 
 
 @contextlib.contextmanager
 def services(settings: Settings) -> Iterator[Airflow]:
     """Run MLflow, Airflow and the ledger's database for the time of the block."""
-    shutil.rmtree(settings.root, ignore_errors=True)
+    make_root(settings.root)
     for folder in (settings.flights, settings.store):
         folder.mkdir(parents=True)
     settings.write_passwords()

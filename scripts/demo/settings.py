@@ -92,6 +92,7 @@ class Settings:
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+            "AIRFLOW__RETRAIN__POLL_INTERVAL_SECONDS": "0.5",
             "AIRFLOW__RETRAIN__PROJECT_ROOT": str(self.project),
             "AIRFLOW__RETRAIN__STORE": self.store.as_uri(),
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
@@ -114,4 +115,4 @@ class Settings:
         }
 
     def _flights(self) -> dict[str, str]:
-        return {"FLIGHTS_DATA": self.flights.as_uri(), "FLIGHTS_POLL_SECONDS": "0.5"}
+        return {"FLIGHTS_DATA": self.flights.as_uri()}

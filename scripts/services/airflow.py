@@ -64,11 +64,11 @@ class Airflow:
 
     def start(self, *names: str) -> None:
         """Start the named components, by default all."""
-        for name in names or COMPONENTS:
+        for name in names or self.commands:
             log = self.root / "logs" / f"{name}.log"
             # Logs are read from the shared folder; their own servers would listen on every interface of the machine.
             quiet = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
-            command = [sys.executable, "-m", "airflow", name, *quiet]
+            command = [sys.executable, "-m", "airflow", *self.commands[name], *quiet]
             self.servers[name] = start(f"airflow {name}", command, env=self.env, cwd=self.root, log=log)
 
     def wait(self, *names: str, seconds: float = 180) -> None:

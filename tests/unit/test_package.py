@@ -143,7 +143,7 @@ def test_the_wheel_names_license_entry_points_and_light_requirements(wheel: zipf
     assert "[apache_airflow_provider]" in wheel.read(f"{info}/entry_points.txt").decode()
     metadata = wheel.read(f"{info}/METADATA").decode()
     required = re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra ==).*$", metadata, re.MULTILINE)
-    assert set(required) == {"alembic", "click", "fsspec", "jsonschema", "rich", "sqlalchemy"}
+    assert set(required) == {"alembic", "click", "fsspec", "rich", "sqlalchemy"}
 
 
 def test_every_name_that_retrain_exports_exists_and_is_sorted() -> None:

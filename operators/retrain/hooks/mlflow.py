@@ -3,11 +3,13 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import BaseHook
 
 from retrain.exceptions import ConnectionConfigError, RetrainError
 from retrain.hooks._connection import get_connection
+from retrain.training.tracking import without_credentials
 
 
 class MlflowHook(BaseHook):
@@ -46,35 +48,40 @@ class MlflowHook(BaseHook):
             )
         if "://" not in host:
             host = f"{self.connection.extra_dejson.get('scheme', 'http')}://{host}"
-        authority = host.split("://", 1)[1].split("/", 1)[0]
+        authority = without_credentials(host).split("://", 1)[1].split("/", 1)[0]
         if self.connection.port and ":" not in authority:
             host = host.replace(authority, f"{authority}:{self.connection.port}", 1)
-        return host
+        return without_credentials(host)
 
     @property
     def ui_url(self) -> str:
         """Where a browser finds MLflow."""
-        return str(self.connection.extra_dejson.get("ui_url") or self.tracking_uri).rstrip("/")
+        return without_credentials(str(self.connection.extra_dejson.get("ui_url") or self.tracking_uri).rstrip("/"))
 
     @property
     def secrets(self) -> Mapping[str, str]:
         """The credentials as MLflow's own environment variables, for the environment of a child process."""
-        if not self.connection.login:
-            return {}
-        return {
-            "MLFLOW_TRACKING_USERNAME": self.connection.login,
-            "MLFLOW_TRACKING_PASSWORD": self.connection.password or "",
-        }
+        login, password = self._login
+        return {"MLFLOW_TRACKING_USERNAME": login, "MLFLOW_TRACKING_PASSWORD": password} if login else {}
+
+    @property
+    def _login(self) -> tuple[str, str]:
+        """The connection's user and password; those within its tracking URI where the fields are empty."""
+        if self.connection.login:
+            return self.connection.login, self.connection.password or ""
+        parts = urlsplit(self.connection.host or "")
+        return unquote(parts.username or ""), unquote(parts.password or "")
 
     @contextlib.contextmanager
     def authenticated(self) -> Iterator[None]:
         """Let MLflow calls of this process carry the connection's credentials for the time of the block."""
-        if not self.connection.login:
+        login, password = self._login
+        if not login:
             yield
             return
         from retrain.registry.auth import credentials
 
-        with credentials(self.connection.login, self.connection.password or ""):
+        with credentials(login, password):
             yield
 
     def get_conn(self) -> Any:

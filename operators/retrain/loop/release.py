@@ -49,17 +49,17 @@ def promote_judged(
 
 
 def unfinished_promotion(ledger: "Ledger", model: str) -> "Event | None":
-    """Return the latest `judged` event if its gate passed and yet nothing came of it: its run died before promoting.
+    """Return the latest `judged` event whose gate passed and of which nothing came: its run died before promoting.
 
-    None when a version was promoted or rolled back since: the verdict speaks of a champion that is not there any more.
+    A verdict on a champion that is not there any more, or from before it was promoted, says nothing.
     """
-    judged = ledger.last(model_stream(model), Kind.JUDGED)
-    if judged is None or Verdict.from_dict(judged.payload["verdict"]).status is not GateStatus.PASS:
-        return None
     current = champion(ledger, model)
-    if (current.version if current else None) != judged.payload["champion"]:
-        return None
-    return judged if current is None or current.sequence < judged.sequence else None
+    version, since = (current.version, current.sequence) if current else (None, 0)
+    for judged in ledger.events(model_stream(model), kinds=[Kind.JUDGED], after=since, newest_first=True):
+        passed = Verdict.from_dict(judged.payload["verdict"]).status is GateStatus.PASS
+        if passed and judged.payload["champion"] == version:
+            return judged
+    return None
 
 
 def roll_back(
@@ -112,9 +112,21 @@ def roll_back(
     )
 
 
+def _before(history: list[Champion]) -> str | None:
+    """The champion before this one, as if what was rolled back from had never been promoted."""
+    line: list[str] = []
+    for change in history:
+        if change.kind == Kind.ROLLED_BACK:
+            while line and line[-1] != change.version:
+                line.pop()
+        if not line or line[-1] != change.version:
+            line.append(change.version)
+    return line[-2] if len(line) > 1 else None
+
+
 def _earlier(ledger: "Ledger", model: str, current: Champion | None, version: str | None) -> Champion:
     history = list(promotions(ledger, model))
-    wanted = version or (current.previous if current else None)
+    wanted = version or _before(history)
     found = next((change for change in reversed(history) if change.version == wanted), None)
     if found is None or current is None or found.version == current.version:
         raise PromotionRefusedError(

@@ -43,10 +43,11 @@ class RetrainDecideOperator(RetrainOperator):
         with self.open_ledger() as ledger:
             waiting = open_requests(ledger, spec.model)
             facts = history(ledger, spec)
-            decision = decide(facts, [rule_from_dict(rule) for rule in self.rules], timezone.utcnow())
+            rules = [rule_from_dict(rule) for rule in self.rules]
+            decision = decide(facts, rules, timezone.utcnow(), min_partitions=spec.holdout + 1)
             payload = {**decision.to_dict(), "history": facts.to_dict()}
             if waiting:
-                # One wish is enough: it is answered with all the data there is by then.
+                # One wish is enough: the training plans with all the data that is there when it starts.
                 payload |= {"retrain": False, "reasons": [f"a retraining is wanted already ({waiting[0].key})"]}
             answer = ledger.append(
                 model_stream(spec.model), Kind.DECIDED, run_name(context), payload, actor=actor(context)

@@ -158,12 +158,14 @@ class ModelPromoteOperator(RetrainOperator):
         model = self.model_spec.model
         with self.open_ledger() as ledger, self.registry() as registry:
             event = self._verdict(ledger, context) if self.judged is not None else unfinished_promotion(ledger, model)
-            if champion(ledger, model) is not None:
+            passed = event is not None and event.payload["verdict"]["status"] == "pass"
+            # A promotion ends in this by itself; before it, a champion that MLflow has lost would stand in its way.
+            if not passed and champion(ledger, model) is not None:
                 reconcile(ledger, registry, model)
             if event is None:
                 raise AirflowSkipException(f"No promotion of {model} is left undone")
             verdict = event.payload["verdict"]
-            if verdict["status"] != "pass":
+            if not passed:
                 raise AirflowSkipException(f"{verdict['status']}: " + "; ".join(verdict["reasons"]))
             return promote_judged(ledger, registry, model, event, actor=actor(context))
 

@@ -1,5 +1,6 @@
 """The operator that turns wanted retrainings into one plan."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ class TrainingPlanOperator(RetrainOperator):
     XCom: `{"plan_uri", "claims", "requests", ...}`; the plan itself lies in the store.
 
     :param reason: why a person asks (templated; from the form of a manual run); None when the DAG was not run by hand
-    :param overrides: parameters of the training for this run only (templated)
+    :param overrides: parameters of the training for this run only: a dictionary, or one as JSON (templated)
     """
 
     template_fields = ("reason", "overrides")
@@ -45,7 +46,7 @@ class TrainingPlanOperator(RetrainOperator):
 
         model = self.model_spec.model
         with self.open_ledger() as ledger:
-            if _is_manual(context):
+            if _is_asked_for(context):
                 self._request(ledger, context)
             claims, wishes = claim_requests(ledger, model, run_name(context), lease=TRAINING_LEASE)
             if not claims:
@@ -53,16 +54,25 @@ class TrainingPlanOperator(RetrainOperator):
             return self._plan(ledger, context, claims, wishes)
 
     def _request(self, ledger: "Ledger", context: "Context") -> None:
-        if not isinstance(self.overrides, Mapping | None):
-            raise ContractError(
-                f"overrides is {self.overrides!r} (str)",
-                expected="a dictionary",
-                remedy="Give the DAG render_template_as_native_obj=True, so that the template becomes one",
-            )
-        payload = {"reason": str(self.reason or "no reason given"), "params": dict(self.overrides or {})}
+        payload = {"reason": self.reason or "no reason given", "params": self._overrides()}
         ledger.append(
             model_stream(self.model_spec.model), Kind.REQUESTED, run_name(context), payload, actor=actor(context)
         )
+
+    def _overrides(self) -> dict[str, Any]:
+        found = self.overrides
+        if isinstance(found, str):
+            try:
+                found = json.loads(found) if found else {}
+            except json.JSONDecodeError:
+                found = self.overrides
+        if found is not None and not isinstance(found, Mapping):
+            raise ContractError(
+                f"overrides is {self.overrides!r}",
+                expected="a dictionary, or one as JSON",
+                remedy='Template it as "{{ params.params | tojson }}"',
+            )
+        return dict(found or {})
 
     def _plan(
         self, ledger: "Ledger", context: "Context", claims: list[Any], wishes: list[dict[str, Any]]
@@ -102,9 +112,10 @@ def run_name(context: "Context") -> str:
     return f"{ti.dag_id}/{ti.run_id}"
 
 
-def _is_manual(context: "Context") -> bool:
+def _is_asked_for(context: "Context") -> bool:
     run: Any = context.get("dag_run")
-    return str(getattr(run, "run_type", "")).lower().endswith("manual")
+    kind = getattr(run, "run_type", "")
+    return str(getattr(kind, "value", kind)) in ("manual", "operator_triggered")
 
 
 def _entry(model: str, kind: Kind, key: str, payload: dict[str, Any], who: str) -> Any:

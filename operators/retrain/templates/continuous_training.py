@@ -1,6 +1,5 @@
 """`ContinuousTraining(...)`: one declaration becomes the DAGs of a model."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,10 +52,10 @@ class ContinuousTraining:
     :param project_root: where `train`, `prepare` and `expectations` are found; default `[retrain] project_root`, else
         the DAG bundle
     :param runtime: where training, evaluation and the judging of data run
-    :param watch: wake the loop when files arrive; without it only the sweep does
-    :param poll_interval_seconds: between two listings of the data, in the triggerer
+    :param watch: wake the loop when files arrive; without it only the sweep does. How often the triggerer looks is a
+        setting of the deployment: `[retrain] poll_interval_seconds`
     :param sweep: cron expression of the slow schedule of the data DAG and the training DAG
-    :param retries: of every task; with `retry_delay_seconds` between them
+    :param retries: of every task; `retry_delay_seconds` before the first, twice as long before each further one
     :param spec: further fields of `ModelSpec` (`margin`, `rule`, `window`, `holdout`, `pii`, `quarantine_limit`, ...)
     """
 
@@ -77,7 +76,6 @@ class ContinuousTraining:
         project_root: str | None = None,
         runtime: Runtime | None = None,
         watch: bool = True,
-        poll_interval_seconds: float = 30.0,
         sweep: str = "17 * * * *",
         retries: int = 3,
         retry_delay_seconds: float = 30.0,
@@ -104,11 +102,16 @@ class ContinuousTraining:
         )
         self.rules = checked(self.spec, retrain)
         self.watch = watch
-        self.poll_interval_seconds = poll_interval_seconds
         self.sweep = sweep
         self.draw_report = draw_report
         self.tags = ["retrain", model, *tags]
-        self.default_args = {"retries": retries, "retry_delay": timedelta(seconds=retry_delay_seconds)}
+        # Together longer than the lease of a claim: what a dead run held is free before the retries are used up.
+        self.default_args = {
+            "retries": retries,
+            "retry_delay": timedelta(seconds=retry_delay_seconds),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=10),
+        }
         self._common: dict[str, Any] = {
             "spec": self.spec.to_dict(),
             "store": store,
@@ -117,16 +120,15 @@ class ContinuousTraining:
             "mlflow_conn_id": mlflow_conn_id,
         }
         self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
-        file = sys._getframe(1).f_code.co_filename
-        self.data_dag = self._data_dag(file)
-        self.train_dag = self._train_dag(file)
-        self.rollback_dag = self._rollback_dag(file)
+        self.data_dag = self._data_dag()
+        self.train_dag = self._train_dag()
+        self.rollback_dag = self._rollback_dag()
 
     @property
     def arrivals(self) -> Asset:
         """The asset that stands for the arrival of data; models that share a dataset share it and its watcher."""
         dataset = self.spec.dataset
-        trigger = PartitionArrivalTrigger(self.spec.data, self.poll_interval_seconds)
+        trigger = PartitionArrivalTrigger(self.spec.data)
         return Asset(
             name=f"retrain.arrivals.{dataset}",
             uri=f"retrain://arrivals/{dataset}",
@@ -134,8 +136,8 @@ class ContinuousTraining:
             watchers=[AssetWatcher(name=f"retrain.arrivals.{dataset}", trigger=trigger)] if self.watch else [],
         )
 
-    def _dag(self, kind: str, file: str, schedule: Any, doc: str, **options: Any) -> DAG:
-        dag = DAG(
+    def _dag(self, kind: str, schedule: Any, doc: str, **options: Any) -> DAG:
+        return DAG(
             f"{self.spec.model}.{kind}",
             schedule=schedule,
             start_date=START,
@@ -146,17 +148,14 @@ class ContinuousTraining:
             doc_md=f"{doc}\n\n{self._summary()}",
             **options,
         )
-        # Airflow takes the file of whoever called DAG(); the user's declaration is what belongs in the Code tab.
-        dag.fileloc = file
-        return dag
 
     def _swept(self, asset: Asset | None) -> Any:
         timetable = CronTriggerTimetable(self.sweep, timezone="UTC")
         return timetable if asset is None else AssetOrTimeSchedule(assets=asset, timetable=timetable)
 
-    def _data_dag(self, file: str) -> DAG:
+    def _data_dag(self) -> DAG:
         doc = "Takes in what arrives: validates it, watches the champion on it, decides whether to retrain."
-        with self._dag("data", file, self._swept(self.arrivals if self.watch else None), doc) as dag:
+        with self._dag("data", self._swept(self.arrivals if self.watch else None), doc) as dag:
             discover = PartitionDiscoverOperator(task_id="discover", **self._common)
             ingest = PartitionIngestOperator.partial(
                 task_id="ingest",
@@ -176,7 +175,7 @@ class ContinuousTraining:
             ingest >> decide
         return dag
 
-    def _train_dag(self, file: str) -> DAG:
+    def _train_dag(self) -> DAG:
         doc = "Retrains when a decision or a person asks for it: trains, judges against the champion, promotes."
         form = {
             "reason": Param(
@@ -193,11 +192,12 @@ class ContinuousTraining:
                 description="For this run only; they override those of the declaration.",
             ),
         }
-        with self._dag(
-            "train", file, self._swept(self.wanted), doc, params=form, render_template_as_native_obj=True
-        ) as dag:
+        with self._dag("train", self._swept(self.wanted), doc, params=form) as dag:
             plan = TrainingPlanOperator(
-                task_id="plan", reason="{{ params.reason }}", overrides="{{ params.params }}", **self._common
+                task_id="plan",
+                reason="{{ params.reason or '' }}",
+                overrides="{{ params.params | tojson }}",
+                **self._common,
             )
             train = ModelTrainOperator(task_id="train", plan=plan.output, **self._common)
             ModelPromoteOperator(
@@ -212,7 +212,7 @@ class ContinuousTraining:
             )
         return dag
 
-    def _rollback_dag(self, file: str) -> DAG:
+    def _rollback_dag(self) -> DAG:
         doc = "Makes an earlier version champion again. Run by hand, with a reason."
         form = {
             "reason": Param(type="string", title="Why roll back?", minLength=3, maxLength=500),
@@ -224,7 +224,7 @@ class ContinuousTraining:
                 description="Empty: the champion before this one.",
             ),
         }
-        with self._dag("rollback", file, None, doc, params=form) as dag:
+        with self._dag("rollback", None, doc, params=form) as dag:
             RollbackModelOperator(
                 task_id="rollback", reason="{{ params.reason }}", version="{{ params.version or '' }}", **self._common
             )

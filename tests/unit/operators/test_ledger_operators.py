@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from retrain import Decay, Every, NewData
@@ -217,10 +218,24 @@ def test_the_declared_parameters_hold_where_a_person_changes_none(deployment) ->
     assert storage.read_json(made["plan_uri"])["params"] == {"depth": 3, "rate": 0.1}
 
 
-def test_overrides_that_stayed_text_are_refused_and_not_dropped(deployment) -> None:
+def test_overrides_come_as_json_from_the_form(deployment) -> None:
     deployment.accept("2024-01", "2024-02")
-    with pytest.raises(AirflowFailException, match="render_template_as_native_obj"):
-        deployment.plan("manual__1", "manual", "ada", reason="why not", overrides="{'depth': 3}")
+    made = deployment.plan("manual__1", "manual", "ada", reason="why not", overrides='{"depth": 3}')
+    assert storage.read_json(made["plan_uri"])["params"] == {"depth": 3}
+
+
+@pytest.mark.parametrize("overrides", ["{'depth': 3}", "[1]", "deeper"])
+def test_overrides_that_are_no_dictionary_are_refused_and_not_dropped(deployment, overrides) -> None:
+    deployment.accept("2024-01", "2024-02")
+    with pytest.raises(AirflowFailException, match="tojson"):
+        deployment.plan("manual__1", "manual", "ada", reason="why not", overrides=overrides)
+
+
+@pytest.mark.parametrize("kind", [DagRunType.MANUAL, DagRunType.OPERATOR_TRIGGERED])
+def test_a_run_that_a_person_or_another_dag_asks_for_is_a_request(deployment, kind) -> None:
+    deployment.accept("2024-01", "2024-02")
+    made = deployment.plan("asked__1", kind, "ada", reason="because")
+    assert made["requests"][0]["reason"] == "because"
 
 
 def test_too_little_data_answers_the_wish_with_its_reason(deployment) -> None:
