@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,17 @@ class ExternalPython(Record):
     env: Mapping[str, str] = field(default_factory=dict)
     kind: str = "external_python"
 
-    def run(self, request: JobRequest, secrets: Mapping[str, str] | None = None) -> JobResult:
+    def run(
+        self,
+        request: JobRequest,
+        secrets: Mapping[str, str] | None = None,
+        on_start: "Callable[[subprocess.Popen[str]], None] | None" = None,
+    ) -> JobResult:
         """Run the job in a child process; JobFailedError if it ends without a result.
 
         `secrets` reach the child through its environment, which only its own user can read: never through a file,
-        its arguments or the document. Its log goes to this process's standard output, line by line.
+        its arguments or the document. Its log goes to this process's standard output, line by line. `on_start` gets
+        the child, to end it from a signal handler. On Linux the child also ends when the thread that calls this ends.
         """
         if not os.access(self.python, os.X_OK) or Path(self.python).is_dir():
             raise DeclarationError(
@@ -55,6 +61,8 @@ class ExternalPython(Record):
             asked, answered = Path(folder, "request.json"), Path(folder, "result.json")
             asked.write_text(json.dumps(request.to_dict()), encoding="utf-8")
             command = [self.python, "-m", "retrain", "run", "--input", str(asked), "--output", str(answered)]
+            # The child asks the kernel for this itself: a preexec_fn may deadlock in a process with threads.
+            command += ["--die-with-parent", str(os.getpid())]
             process = subprocess.Popen(  # noqa: S603
                 [*command, ",".join(request.steps)],
                 env={**_child_environment(), **self.env, **(secrets or {})},
@@ -64,7 +72,7 @@ class ExternalPython(Record):
                 text=True,
                 errors="replace",  # a log line in another encoding is no reason to lose the job
             )
-            code, tail = _follow(process)
+            code, tail = _follow(process, on_start)
             return _read_result(answered, code, tail)
 
 
@@ -120,10 +128,14 @@ def _child_environment() -> dict[str, str]:
     }
 
 
-def _follow(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
+def _follow(
+    process: "subprocess.Popen[str]", on_start: "Callable[[subprocess.Popen[str]], None] | None"
+) -> tuple[int, list[str]]:
     """Copy the child's log to ours; end the child if we are ended. Returns its exit code and its last lines."""
     tail: list[str] = []
     try:
+        if on_start is not None:
+            on_start(process)
         assert process.stdout is not None  # noqa: S101  (PIPE was asked for)
         with process.stdout as lines:
             for line in lines:

@@ -58,6 +58,9 @@ class RetrainOperator(BaseOperator):
     ui_color = "#e6f4ea"
     # Without it the operator works in a deployment that has no MLflow connection.
     needs_mlflow: ClassVar[bool] = True
+    # Ends what runs elsewhere for this task. Defaults of the class: they exist before `execute` and are not serialised.
+    _end: Callable[[], None] | None = None
+    _killed: bool = False
 
     def __init__(
         self,
@@ -124,21 +127,39 @@ class RetrainOperator(BaseOperator):
 
         `event` is what the triggerer brought back when the job was deferred (a pod).
         """
-        runtime = runtime_from_dict(self.runtime)
-        if isinstance(runtime, KubernetesPod):
-            from retrain.operators.pod import run_in_pod
-
-            result = run_in_pod(self, runtime, request, context, event)
-        elif isinstance(runtime, ExternalPython):
-            result = runtime.run(request, MlflowHook(self.mlflow_conn_id).secrets if self.needs_mlflow else None)
-        else:
-            from retrain.jobs import run_job
-
-            with MlflowHook(self.mlflow_conn_id).authenticated() if self.needs_mlflow else nullcontext():
-                result = run_job(request)
+        try:
+            result = self._run(runtime_from_dict(self.runtime), context, request, event)
+        finally:
+            self._end = None
         self._log_cost(result)
         raise_for(result)
         return result
+
+    def on_kill(self) -> None:
+        """End the child process or the pod: Airflow's handler of SIGTERM does no more than call this."""
+        self._killed = True
+        if self._end is not None:
+            self._end()
+
+    def _run(
+        self, runtime: Runtime, context: "Context", request: JobRequest, event: Mapping[str, Any] | None
+    ) -> JobResult:
+        if isinstance(runtime, KubernetesPod):
+            from retrain.operators.pod import run_in_pod
+
+            return run_in_pod(self, runtime, request, context, event, lambda pod: self._started(pod.on_kill))
+        if isinstance(runtime, ExternalPython):
+            secrets = MlflowHook(self.mlflow_conn_id).secrets if self.needs_mlflow else None
+            return runtime.run(request, secrets, lambda child: self._started(child.kill))
+        from retrain.jobs import run_job
+
+        with MlflowHook(self.mlflow_conn_id).authenticated() if self.needs_mlflow else nullcontext():
+            return run_job(request)
+
+    def _started(self, end: Callable[[], None]) -> None:
+        self._end = end
+        if self._killed:  # the signal came while the child was being started
+            end()
 
     def _log_cost(self, result: JobResult) -> None:
         for name, cost in result.cost.items():

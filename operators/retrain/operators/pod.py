@@ -1,7 +1,7 @@
 """Run a job in a Kubernetes pod of the cncf-kubernetes provider, with the same command line as everywhere."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DeclarationError, JobFailedError, MissingDependencyError
@@ -58,10 +58,12 @@ def run_in_pod(
     request: JobRequest,
     context: "Context",
     event: Mapping[str, Any] | None,
+    on_start: "Callable[[KubernetesPodOperator], None] | None" = None,
 ) -> JobResult:
     """Start the pod and wait for it without holding a worker; called again with `event` when it has ended.
 
-    Raises TaskDeferred with the method name `trigger_reentry`, which the calling operator must have.
+    Raises TaskDeferred with the method name `trigger_reentry`, which the calling operator must have. `on_start` gets
+    the operator that starts the pod or waits for it: its `on_kill` deletes the pod.
     """
     from retrain.data import storage
     from retrain.jobs.steps import fingerprint
@@ -78,6 +80,8 @@ def run_in_pod(
         )
     uri = storage.join(request.store, "jobs", f"{fingerprint(request.to_dict())}.json")
     operator = build_pod_operator(runtime, uri, request.steps, task_id=task.task_id)
+    if on_start is not None:
+        on_start(operator)
     if event is not None:
         document = operator.trigger_reentry(context, dict(event))
     else:

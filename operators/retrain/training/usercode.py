@@ -9,12 +9,17 @@ import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from retrain.exceptions import DeclarationError, UserCodeError
 from retrain.training.sources import source_files
+
+# An installed package beyond these is known by its version and the module's own file: it is a library, not a project.
+_MOST_FILES = 500
+_MOST_BYTES = 10_000_000
 
 
 @contextlib.contextmanager
@@ -87,11 +92,20 @@ def load_function(reference: str, project_root: str) -> Callable[..., Any]:
 
 
 def code_digest(project_root: str, references: Iterable[str]) -> str:
-    """Return `sha256:<hex>` over the files that the functions come from, and what those import from the project."""
+    """Return `sha256:<hex>` over the files that the functions come from, and what those import from the project.
+
+    A function of an installed package brings the sources of that package. Nothing is imported.
+    """
     root = Path(project_root).resolve()
     total = hashlib.sha256()
-    for path in source_files(root, modules(references)):
-        total.update(path.relative_to(root).as_posix().encode() + b"\0")
+    names = modules(references)
+    files = [(path.relative_to(root).as_posix(), path) for path in source_files(root, names)]
+    for name in names:
+        if not _in_project(name, root):
+            total.update(f"installed {name}\0{_versions(name)}\0".encode())
+            files += _installed_files(name)
+    for label, path in files:
+        total.update(label.encode() + b"\0")
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return f"sha256:{total.hexdigest()}"
 
@@ -103,7 +117,7 @@ def modules(references: Iterable[str]) -> list[str]:
 
 def _import(name: str, root: Path, reference: str) -> ModuleType:
     top = name.partition(".")[0]
-    in_project = importlib.machinery.PathFinder.find_spec(top, [str(root)]) is not None
+    in_project = _in_project(name, root)
     if not in_project and not _installed(_origin_of(top)):
         raise DeclarationError(
             f"{reference!r} is not under the project root {root}: there is no {top!r} in it",
@@ -125,6 +139,55 @@ def _import(name: str, root: Path, reference: str) -> ModuleType:
     if in_project:
         _refuse_stranger(name, root)
     return module
+
+
+def _in_project(name: str, root: Path) -> bool:
+    return importlib.machinery.PathFinder.find_spec(name.partition(".")[0], [str(root)]) is not None
+
+
+def _installed_files(name: str) -> list[tuple[str, Path]]:
+    """Return what a module outside the project consists of, as (label, file): its own file, or its small package.
+
+    The package is the outermost one with an `__init__.py`; a namespace above it belongs to others too.
+    """
+    parts = name.split(".")
+    spec = _find(parts[0])
+    package: tuple[str, Path] | None = None
+    for length in range(1, len(parts) + 1):
+        if spec is None:
+            return []
+        folders = spec.submodule_search_locations
+        if package is None and folders is not None and spec.has_location and spec.origin:
+            package = (".".join(parts[:length]), Path(spec.origin).parent)
+        if length < len(parts):
+            # By its last name: by the full one, Python wants the packages above a namespace to be imported already.
+            below = parts[length]
+            spec = importlib.machinery.PathFinder.find_spec(below, list(folders)) if folders is not None else None
+    own = [(name, Path(spec.origin))] if spec is not None and spec.origin and Path(spec.origin).is_file() else []
+    return (_small_package(*package) if package is not None else None) or own
+
+
+def _small_package(name: str, folder: Path) -> list[tuple[str, Path]] | None:
+    """Return the sources and extensions of a package; None when there are too many of them."""
+    kinds = (*importlib.machinery.SOURCE_SUFFIXES, *importlib.machinery.EXTENSION_SUFFIXES)
+    found: list[tuple[str, Path]] = []
+    size = 0
+    for path in folder.rglob("*"):
+        if path.name.endswith(kinds) and path.is_file():
+            size += path.stat().st_size
+            found.append((f"{name}/{path.relative_to(folder).as_posix()}", path))
+            if len(found) > _MOST_FILES or size > _MOST_BYTES:
+                return None
+    return sorted(found)
+
+
+def _versions(name: str) -> str:
+    """Return the versions of the distributions that a module's top-level package may come from."""
+    found = []
+    for distribution in sorted(set(packages_distributions().get(name.partition(".")[0], ()))):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{distribution}=={version(distribution)}")
+    return ",".join(found)
 
 
 def _take_out(tops: set[str]) -> dict[str, ModuleType]:
@@ -165,11 +228,15 @@ def _origin_of(top: str) -> str | None:
     """Return the file of a top-level module without running it; None when there is no such module."""
     if top in sys.modules:
         return getattr(sys.modules[top], "__file__", None)
+    spec = _find(top)
+    return spec.origin if spec is not None else None
+
+
+def _find(top: str) -> importlib.machinery.ModuleSpec | None:
     try:
-        spec = importlib.util.find_spec(top)
+        return importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return None
-    return spec.origin if spec is not None else None
 
 
 def _installed(origin: str | None) -> bool:

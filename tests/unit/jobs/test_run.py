@@ -112,6 +112,46 @@ def test_data_that_is_not_there_is_final(desk) -> None:
     assert "gone.parquet is not there" in error.message
 
 
+def refused(desk, **changes):
+    inputs = {"partition": {**desk.reference.to_dict(), **changes}, "champion": None}
+    result = run_job(desk.request("validate", "profile", "drift", "performance", inputs=inputs))
+    assert result.error is None
+    assert result.outputs["validate"]["status"] == "fail"
+    assert result.outputs["validate"]["accepted"] is result.outputs["validate"]["result_uri"] is None
+    assert result.outputs["profile"] == {"uri": None}
+    (failure,) = result.outputs["validate"]["failures"]
+    assert (failure["expectation"], failure["severity"]) == ("readable", "critical")
+    return failure["reason"]
+
+
+def test_a_partition_that_was_deleted_before_it_was_validated_is_refused(desk) -> None:
+    assert "gone.parquet is not there" in refused(desk, uri=str(desk.root / "gone.parquet"))
+
+
+def test_a_partition_that_was_replaced_before_it_was_validated_is_refused(desk) -> None:
+    desk.partition("2024-01", 1)
+    assert "holds other bytes than were recorded" in refused(desk)
+
+
+def test_a_partition_that_cannot_be_opened_for_another_reason_is_an_error(desk) -> None:
+    (desk.root / "file").touch()
+    partition = {**desk.reference.to_dict(), "uri": str(desk.root / "file" / "x.parquet")}
+    assert failed(desk, "validate", inputs={"partition": partition}).type == "UnreadableDataError"
+
+
+def test_validated_data_that_is_gone_by_the_time_another_model_looks_is_no_error(desk) -> None:
+    partition = {**desk.reference.to_dict(), "uri": str(desk.root / "gone.parquet")}
+    champion = {"version": "1", "profile_uri": "x", "losses_uri": "x", "model_uri": "x", "metric": None}
+    result = run_job(
+        desk.request("profile", "drift", "performance", inputs={"partition": partition, "champion": champion})
+    )
+    assert result.error is None
+    assert result.outputs["profile"]["uri"] is None
+    assert "gone.parquet is not there" in result.outputs["drift"]["summary"]
+    assert "gone.parquet is not there" in result.outputs["performance"]["reason"]
+    assert result.outputs["performance"]["champion"] == "1"
+
+
 def test_changed_bytes_are_final(desk) -> None:
     desk.partition("2024-01", 1)
     error = failed(desk, "profile", inputs={"partition": desk.reference.to_dict()})

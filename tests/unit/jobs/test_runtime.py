@@ -1,7 +1,12 @@
 """Runtimes: configuration that travels as JSON, and a child process that always ends in a result or a clear error."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -51,7 +56,7 @@ def test_the_arguments_are_those_of_the_command_line(desk, interpreter, capfd) -
     asked = capfd.readouterr().out.split()
     assert asked[1:5] == ["-m", "retrain", "run", "--input"]
     assert asked[6] == "--output"
-    assert asked[8] == "compare,profile"
+    assert asked[8:] == ["--die-with-parent", str(os.getpid()), "compare,profile"]
 
 
 def test_a_job_gives_its_result_and_its_log(desk, capfd) -> None:
@@ -126,6 +131,88 @@ def test_nothing_is_left_on_disk_after_a_job(desk, interpreter, tmp_path: Path, 
     with pytest.raises(JobFailedError):
         ExternalPython(interpreter("kill -9 $$")).run(desk.request("compare"))
     assert list(folder.iterdir()) == []
+
+
+# The command line as it is, with a job that says its pid and then lasts longer than any test.
+SLEEPING = """
+import os, pathlib, time
+import retrain.jobs
+from retrain.cli import main
+
+def run_job(request):
+    pathlib.Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+    time.sleep(300)
+
+retrain.jobs.run_job = run_job
+main()
+"""
+TASK = """
+import json, pathlib, sys
+from retrain.jobs import ExternalPython
+from retrain.records import JobRequest
+
+python, document, source, pid = sys.argv[1:]
+request = JobRequest.from_dict(json.loads(pathlib.Path(document).read_text()))
+ExternalPython(python, {"PYTHONPATH": source, "PID_FILE": pid}).run(request)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the death of a parent")
+def test_a_job_ends_with_a_task_that_is_killed(desk, interpreter, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(SLEEPING)
+    python = interpreter(f'shift 2; exec {sys.executable} {tmp_path}/job.py "$@"')
+    document, pid = tmp_path / "request.json", tmp_path / "pid"
+    document.write_text(json.dumps(desk.request("compare").to_dict()))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", TASK, python, str(document), _source_root(), str(pid)],
+        env={**os.environ, "PYTHONPATH": _source_root(), "TMPDIR": str(tmp_path)},
+    )
+    try:
+        _wait(lambda: pid.exists() and pid.read_text())
+        child = int(pid.read_text())
+        assert _alive(child)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    _wait(lambda: not _alive(child))
+
+
+def test_a_job_whose_task_has_already_ended_does_not_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "retrain", "run", "--input", str(tmp_path / "never-read.json")]
+    done = subprocess.run(
+        [*command, "--die-with-parent", "1"],
+        env={**os.environ, "PYTHONPATH": _source_root()}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "process 1, which asked for this job, has ended" in done.stderr
+
+
+def test_whoever_starts_a_job_can_end_it(desk, interpreter) -> None:
+    children: list[subprocess.Popen[str]] = []
+
+    def end_soon(child: "subprocess.Popen[str]") -> None:
+        children.append(child)
+        threading.Timer(0.2, child.kill).start()
+
+    with pytest.raises(JobFailedError, match="exit code -9"):
+        ExternalPython(interpreter("exec sleep 300")).run(desk.request("compare"), on_start=end_soon)
+    [child] = children
+    assert child.returncode == -signal.SIGKILL
+
+
+def _wait(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within a minute"
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    """Say whether a process runs; one that ended and that nobody has asked about yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _source_root() -> str:

@@ -1,6 +1,9 @@
 """What the operators share: which errors are final, on whose behalf they work, where the project is."""
 
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 import retrain.operators as exported
 from retrain import exceptions
 from retrain.exceptions import JobFailedError
+from retrain.jobs import ExternalPython
 from retrain.operators.job import (
     RetrainOperator,
     actor,
@@ -19,7 +23,7 @@ from retrain.operators.job import (
     owner,
     raise_for,
 )
-from retrain.records import JobError, JobResult, JobStatus
+from retrain.records import JobError, JobRequest, JobResult, JobStatus, ModelSpec
 from tests.support.airflow_tasks import context
 
 FINAL = (
@@ -120,6 +124,57 @@ def test_the_store_is_the_operators_or_the_deployments_or_asked_for(monkeypatch)
     monkeypatch.setenv("AIRFLOW__RETRAIN__STORE", "s3://deployment")
     assert operator.store_uri == "s3://deployment"
     assert RetrainOperator(task_id="a", spec={}, store="s3://own").store_uri == "s3://own"
+
+
+@pytest.fixture
+def slow_job(tmp_path: Path):
+    """An operator whose job sleeps in a child that writes its pid, and the request for it."""
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ncd {tmp_path}; echo $$ > pid.part; mv pid.part pid; exec sleep 300\n")
+    program.chmod(0o755)
+    spec = ModelSpec("m", "d", "x/{partition}", "y", "a:fit", "roc_auc", str(tmp_path))
+    operator = _WithoutMlflow(task_id="a", spec=spec, runtime=ExternalPython(str(program)))
+    return operator, JobRequest(("profile",), spec, tmp_path.as_uri(), {}), tmp_path / "pid"
+
+
+class _WithoutMlflow(RetrainOperator):
+    needs_mlflow = False
+
+
+def test_a_task_that_is_asked_to_end_ends_its_child(slow_job) -> None:
+    """As in a task: the signal's handler, in the main thread, calls `on_kill` and no more."""
+    operator, request, pid = slow_job
+    before = signal.signal(signal.SIGTERM, lambda number, frame: operator.on_kill())
+
+    def ask() -> None:
+        while not pid.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    try:
+        thread.start()
+        with pytest.raises(JobFailedError, match="exit code -9"):
+            operator.run(context(), request)
+    finally:
+        thread.join(60)
+        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert operator._end is None
+
+
+def test_a_task_that_was_asked_to_end_leaves_no_child_that_it_starts_afterwards(slow_job) -> None:
+    operator, request, _ = slow_job
+    operator.on_kill()
+    with pytest.raises(JobFailedError, match="exit code -9"):
+        operator.run(context(), request)
+
+
+def test_what_ends_a_job_is_not_part_of_the_serialised_operator(slow_job) -> None:
+    operator, _, _ = slow_job
+    assert operator._end is None
+    assert not {"_end", "_killed"} & (set(operator.get_serialized_fields()) | set(vars(operator)))
 
 
 def test_every_exported_operator_exists() -> None:

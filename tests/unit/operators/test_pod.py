@@ -137,3 +137,36 @@ def test_a_store_that_a_pod_cannot_reach_is_refused(monkeypatch, store: str) -> 
     request = operator.request(context(), ("profile",), {})
     with pytest.raises(DeclarationError, match=r"is local, and a pod cannot reach it.*object store"):
         operator.run(context(), request)
+
+
+class _EndedEarlyError(Exception):
+    pass
+
+
+class _Killed(RetrainOperator):
+    """Is asked to end just before its pod is started."""
+
+    end: Any = None
+
+    def _started(self, end) -> None:
+        self.end = end
+        self._end = end
+        self.on_kill()
+        raise _EndedEarlyError
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_task_that_is_asked_to_end_asks_the_operator_of_its_pod(monkeypatch, deferrable: bool) -> None:
+    """Without a cluster: what is asked is the provider's own `on_kill`, which deletes the pod."""
+    from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+
+    connect(monkeypatch, "mlflow_default", conn_type="mlflow", host="http://m")
+    runtime = KubernetesPod("registry/jobs:1", deferrable=deferrable)
+    spec = ModelSpec("m", "d", "s3://b/{partition}.parquet", "y", "a:b", "roc_auc", "/project")
+    task = _Killed(task_id="a", spec=spec, store="memory://store", runtime=runtime)
+    with pytest.raises(_EndedEarlyError):
+        task.run(context(), task.request(context(), ("profile",), {}))
+    pod = task.end.__self__
+    assert isinstance(pod, KubernetesPodOperator)
+    assert pod.deferrable is deferrable
+    assert pod._killed

@@ -104,3 +104,69 @@ def test_changed_files_are_imported_anew_and_what_was_imported_is_back_afterward
     with fresh_project(root, [reference]):
         assert load_function(reference, root)() == 33
     assert load_function(reference, root) is old
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder outside the project from which modules are imported, with a package and a module of their own names."""
+    folder = tmp_path / "installed"
+    (folder / "acme_models" / "shop").mkdir(parents=True)
+    (folder / "acme_models" / "__init__.py").write_text("raise SystemExit('this was imported')\n", encoding="utf-8")
+    (folder / "acme_models" / "shop" / "train.py").write_text("from acme_models import tools\n", encoding="utf-8")
+    (folder / "acme_models" / "tools.py").write_text("X = 1\n", encoding="utf-8")
+    (folder / "acme_single.py").write_text("def fit(data, params): ...\n", encoding="utf-8")
+    (folder / "acme_space" / "part").mkdir(parents=True)
+    (folder / "acme_space" / "part" / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "acme_space" / "stranger.py").write_text("X = 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("reference", "file"),
+    [
+        ("acme_single:fit", "acme_single.py"),
+        ("acme_models.shop.train:fit", "acme_models/shop/train.py"),
+        ("acme_models.shop.train:fit", "acme_models/tools.py"),
+        ("acme_models:fit", "acme_models/shop/train.py"),
+        ("acme_space.part:fit", "acme_space/part/__init__.py"),
+    ],
+)
+def test_digest_changes_with_the_code_of_an_installed_function(
+    project: Project, installed: Path, reference: str, file: str
+) -> None:
+    before = code_digest(str(project.root), [reference])
+    assert code_digest(str(project.root), [reference]) == before
+    path = installed / file
+    path.write_text(path.read_text(encoding="utf-8") + "CHANGED = 1\n", encoding="utf-8")
+    assert code_digest(str(project.root), [reference]) != before
+
+
+def test_digest_of_installed_code_leaves_bytecode_data_and_strangers_in_its_namespace_alone(
+    project: Project, installed: Path
+) -> None:
+    references = ["acme_models.shop.train:fit", "acme_space.part:fit"]
+    before = code_digest(str(project.root), references)
+    for name in ("acme_models/cache.bin", "acme_models/__pycache__/tools.cpython-311.pyc", "acme_space/stranger.py"):
+        (installed / name).parent.mkdir(exist_ok=True)
+        (installed / name).write_text("changed", encoding="utf-8")
+    assert code_digest(str(project.root), references) == before
+
+
+def test_a_package_too_large_to_read_is_known_by_the_module_itself(
+    project: Project, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrain.training.usercode._MOST_FILES", 2)
+    before = code_digest(str(project.root), ["acme_models.shop.train:fit"])
+    (installed / "acme_models" / "tools.py").write_text("X = 2\n", encoding="utf-8")
+    assert code_digest(str(project.root), ["acme_models.shop.train:fit"]) == before
+    (installed / "acme_models" / "shop" / "train.py").write_text("X = 2\n", encoding="utf-8")
+    assert code_digest(str(project.root), ["acme_models.shop.train:fit"]) != before
+
+
+def test_digest_of_project_code_does_not_depend_on_what_is_installed(project: Project, installed: Path) -> None:
+    references = [project.reference("train:fit")]
+    before = code_digest(str(project.root), references)
+    (installed / "acme_single.py").write_text("X = 2\n", encoding="utf-8")
+    assert code_digest(str(project.root), references) == before
+    assert code_digest(str(project.root), [*references, "acme_single:fit"]) != before
