@@ -2,7 +2,7 @@
 
 from retrain.data import storage
 from retrain.data.describe import describe
-from retrain.data.readers import read, read_many
+from retrain.data.readers import read, read_common, read_many
 from retrain.data.scan import Found, scan
 from retrain.data.snapshots import load_snapshot, save_snapshot
 from retrain.data.storage import filesystem
@@ -14,6 +14,7 @@ __all__ = [
     "filesystem",
     "load_snapshot",
     "read",
+    "read_common",
     "read_many",
     "save_snapshot",
     "scan",

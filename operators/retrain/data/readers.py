@@ -1,5 +1,6 @@
 """From a reference, a path or a URI to a DataFrame."""
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, Union
@@ -11,6 +12,8 @@ from retrain.records import DataRef
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 Source: TypeAlias = Union["DataRef", str, "os.PathLike[str]", "pd.DataFrame"]
 
@@ -60,6 +63,26 @@ def read_many(sources: Iterable[Source], *, columns: Sequence[str] | None = None
                 remedy="Read them with columns=..., or bring the sources to one schema",
             )
     return pd.concat(frames, ignore_index=True)
+
+
+def read_common(sources: Iterable[Source]) -> "pd.DataFrame":
+    """Read several sources with the columns that all of them have, in the order of the last one.
+
+    Columns that only some have are left out, with a warning in the log: one source with a column more, or less, must
+    not make the others useless. No source at all is a DataError, no common column a MissingColumnError.
+    """
+    import pandas as pd
+
+    frames = [read(source) for source in sources]
+    if not frames:
+        raise DataError("There is no data to read", expected="at least one source")
+    common = [name for name in frames[-1].columns if all(name in frame.columns for frame in frames)]
+    if not common:
+        raise MissingColumnError(f"No column is in all of the {len(frames)} sources", expected="one schema")
+    names = dict.fromkeys(str(name) for frame in frames for name in frame.columns if name not in common)
+    if names:
+        log.warning("columns that are not in all of %d sources are left out: %s", len(frames), ", ".join(names))
+    return pd.concat([frame[common] for frame in frames], ignore_index=True)
 
 
 def location(source: DataRef | str | os.PathLike[str]) -> str:

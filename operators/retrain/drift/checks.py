@@ -1,6 +1,6 @@
 """Faults of a batch that need no threshold: what is missing, of another type, or without a single usable value."""
 
-from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.drift.profiles import MIXED, ColumnProfile, Kind, Profile
 from retrain.records import Check
 
 # Chance, on an unchanged column, that so uniform a batch comes up all the same.
@@ -29,6 +29,8 @@ def _column(name: str, reference: ColumnProfile | None, current: ColumnProfile |
         return Check("missing_column", name, f"{name} is not in the current data, {there}")
     if reference is None or current.rows == 0:
         return None
+    if reference.family == MIXED:
+        return _unusable(reference, current)
     return _unusable(reference, current) or _retyped(reference, current) or _constant(reference, current)
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from retrain.drift.sketch import QuantileSketch, merge_all
-from retrain.exceptions import ContractError, DataError
+from retrain.exceptions import ContractError
 from retrain.records import decode, encode
 
 FORMAT = "retrain.profile"
@@ -20,6 +20,8 @@ SAMPLE_ROWS = 2000
 # A string column is text (an identifier, a comment) where hardly any value comes twice.
 _TEXT_SHARE = 0.95
 _TEXT_ROWS = 50
+# The family of a column whose parts were not of one kind: there is nothing that both could be compared as.
+MIXED = "mixed"
 
 
 class Kind(StrEnum):
@@ -40,7 +42,7 @@ def looks_like_text(distinct: int, values: int) -> bool:
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column. `family` is the type of its values: number, string, boolean, datetime, or empty.
+    """One column. `family` is the type of its values: number, string, boolean, datetime, empty, or mixed.
 
     `sketch`, `mean`, `std` (population) describe the finite values of a numeric column; `counts` the most frequent
     levels of a categorical one and `other` the rows of all the rest; a text column keeps its levels only while they are
@@ -73,7 +75,11 @@ class ColumnProfile:
         return self.rows - self.nulls - self.infinite
 
     def merge(self, other: "ColumnProfile") -> "ColumnProfile":
-        """Profile of both parts together; a part with no values takes the other's kind."""
+        """Profile of both parts together; a part with no values takes the other's kind.
+
+        Parts of different kinds become a `text` column of the family `mixed`, which is recorded and not judged: one
+        partition with another schema must not stand in the way of all that come after it.
+        """
         counts, rest = _merge_counts(self, other)
         kind, family = _common(self, other, counts, rest)
         sketch = merge_all([self.sketch, other.sketch])
@@ -83,11 +89,11 @@ class ColumnProfile:
         if kind is Kind.TEXT and rest:
             counts, rest = {}, self.values + other.values
         same_type = len({type(part.minimum) for part in dated}) == 1
-        return ColumnProfile(
+        merged = ColumnProfile(
             name=self.name,
             kind=kind,
             family=family,
-            dtype=self.dtype if self.dtype == other.dtype else f"{self.dtype} | {other.dtype}",
+            dtype=" | ".join(dict.fromkeys([*self.dtype.split(" | "), *other.dtype.split(" | ")])),
             rows=self.rows + other.rows,
             nulls=self.nulls + other.nulls,
             infinite=self.infinite + other.infinite,
@@ -101,6 +107,21 @@ class ColumnProfile:
             counts=counts,
             other=rest,
             private=self.private or other.private,
+        )
+        return merged._without_values() if merged.private or family == MIXED else merged
+
+    def _without_values(self) -> "ColumnProfile":
+        """Keep nothing that only one of the parts could or may tell."""
+        return dataclasses.replace(
+            self,
+            distinct_exact=self.distinct_exact and self.family != MIXED,
+            mean=None,
+            std=None,
+            minimum=None,
+            maximum=None,
+            sketch=QuantileSketch(),
+            counts={},
+            other=0 if self.private else self.values,
         )
 
 
@@ -138,7 +159,8 @@ class Profile:
     def merge(self, other: "Profile") -> "Profile":
         """Profile of both tables together, as if their rows lay in one.
 
-        A column that only one of them has counts as missing in all rows of the other.
+        A column that only one of them has counts as missing in all rows of the other; one that is private in either is
+        private.
         """
         names = [*self.columns, *(name for name in other.columns if name not in self.columns)]
         columns = {
@@ -147,7 +169,7 @@ class Profile:
         return Profile(
             rows=self.rows + other.rows,
             columns=columns,
-            sample=_merge_samples(self, other),
+            sample={name: values for name, values in _merge_samples(self, other).items() if _is_open(columns[name])},
             target=self.target or other.target,
             prediction=self.prediction or other.prediction,
             categorical=tuple(dict.fromkeys(self.categorical + other.categorical)),
@@ -206,10 +228,7 @@ def _common(a: ColumnProfile, b: ColumnProfile, counts: Mapping[str, int], rest:
         return (Kind.TEXT if text else Kind.CATEGORICAL), a.family
     if a.kind is b.kind and a.family == b.family:
         return a.kind, a.family
-    raise DataError(
-        f"column {a.name!r} is {a.kind} ({a.family}) in one profile and {b.kind} ({b.family}) in another",
-        remedy="merge profiles of one schema, made with the same options; `compare` names a changed type as drift",
-    )
+    return Kind.TEXT, MIXED
 
 
 def _merge_counts(a: ColumnProfile, b: ColumnProfile) -> tuple[dict[str, int], int]:
@@ -257,6 +276,10 @@ def _merge_samples(a: Profile, b: Profile) -> dict[str, tuple[Any, ...]]:
     return {
         name: tuple([a.sample[name][row] for row in rows_a] + [b.sample[name][row] for row in rows_b]) for name in names
     }
+
+
+def _is_open(column: ColumnProfile) -> bool:
+    return not column.private and column.family != MIXED
 
 
 def _size(profile: Profile) -> int:

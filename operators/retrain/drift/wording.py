@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from retrain.drift.evidence import Evidence
-from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.drift.profiles import MIXED, ColumnProfile, Kind, Profile
 from retrain.records import DriftStatus, DriftVerdict
 
 NAMED_DRIVERS = 5
@@ -42,6 +42,8 @@ def not_judged(column: ColumnProfile) -> str:
     """Say why a column has no test."""
     if column.private:
         return "declared private, so no value was kept: only its type and missing values are judged"
+    if column.family == MIXED:
+        return f"of different types in the parts of the reference ({column.dtype}): recorded, not judged"
     return _NOT_JUDGED.get(column.kind, "no value on one of the sides: recorded, not judged")
 
 

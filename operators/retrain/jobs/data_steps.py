@@ -1,9 +1,14 @@
 """The steps of a new partition: validate, profile, drift, performance, report."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
+from retrain.exceptions import DataError, DigestMismatchError, UnreadableDataError
 from retrain.jobs.steps import StepContext, fingerprint
-from retrain.records import DataRef, DriftVerdict
+from retrain.records import DataRef, DriftVerdict, ExpectationFailure, Severity, ValidationStatus, ValidationVerdict
+
+log = logging.getLogger(__name__)
 
 # Where no suite is declared the built-in guards still hold: readable, not empty, no column twice.
 GUARDS_ONLY = {
@@ -18,19 +23,30 @@ _UNKNOWN = "The champion was never judged here: its {what} is not known"
 
 
 def validate(context: StepContext) -> dict[str, Any]:
-    """Judge the partition by the declared suite; rows that break it are set aside in the store."""
+    """Judge the partition by the declared suite; rows that break it are set aside in the store.
+
+    An object that was deleted or replaced since it was discovered is refused, like one that cannot be parsed: an error
+    would come again in every run. One that may not be read, or whose store does not answer, is an error.
+    """
     from retrain.validation import validate as run_suite
 
     ref = DataRef.from_dict(context.required("partition", "validate"))
     declared = context.spec.expectations
     suite: Any = GUARDS_ONLY if declared is None else context.project_path(declared)
-    verdict = run_suite(
-        ref,
-        suite,
-        store=context.request.store,
-        quarantine_limit=context.spec.quarantine_limit,
-        dataset=context.spec.dataset,
-    )
+    try:
+        verdict = run_suite(
+            ref,
+            suite,
+            store=context.request.store,
+            quarantine_limit=context.spec.quarantine_limit,
+            dataset=context.spec.dataset,
+        )
+    except (UnreadableDataError, DigestMismatchError) as error:
+        if not isinstance(error, DigestMismatchError) and not _is_gone(error):
+            raise
+        log.warning("%s is refused: %s", ref.uri, error)
+        failure = ExpectationFailure("readable", None, Severity.CRITICAL, reason=str(error))
+        verdict = ValidationVerdict(ValidationStatus.FAIL, rows=0, failures=(failure,))
     return verdict.to_dict()
 
 
@@ -43,9 +59,16 @@ def profile(context: StepContext) -> dict[str, Any]:
         return {"uri": None}
     ref = context.partition("profile")
     spec = context.spec
+    try:
+        frame = context.read(ref)
+    except UnreadableDataError as error:
+        # Data that was validated long ago may be gone by now; data just validated is validated again.
+        if "validate" in context.outputs or not _is_gone(error):
+            raise
+        return {"uri": None, "reason": str(error)}
     # All columns: models that share the dataset share its profiles, and each may watch others.
     made = drifting.profile(
-        context.read(ref),
+        frame,
         categorical=list(spec.categorical) or None,
         target=spec.target,
         pii=spec.pii,
@@ -64,7 +87,8 @@ def drift(context: StepContext) -> dict[str, Any]:
     champion = context.request.inputs.get("champion")
     current_uri = _profile_uri(context)
     if champion is None or current_uri is None:
-        return {"status": None, "summary": "No champion to compare with yet" if champion is None else "Refused data"}
+        nothing = context.outputs.get("profile", {}).get("reason") or "Refused data"
+        return {"status": None, "summary": "No champion to compare with yet" if champion is None else nothing}
     if not champion.get("profile_uri"):
         return {"status": None, "champion": champion["version"], "summary": _UNKNOWN.format(what="training profile")}
     reference, current = _load_profile(context, champion["profile_uri"]), _load_profile(context, current_uri)
@@ -91,17 +115,30 @@ def compare(context: StepContext) -> dict[str, Any]:
 
 
 def performance(context: StepContext) -> dict[str, Any]:
-    """Score the champion on the partition, if its labels are there, and judge its losses against its hold-out's."""
-    from retrain import drift as drifting
-    from retrain.data import read
-    from retrain.evaluation import get_metric, row_losses
-    from retrain.training import load_model, predict_for_metric
+    """Score the champion on the partition, if its labels are there, and judge its losses against its hold-out's.
 
+    Data that the champion cannot predict is a result too, without a status: what validation said is not lost with it.
+    """
     champion = context.request.inputs.get("champion")
     if champion is None or _refused(context):
         return {"status": None, "metric": None, "reason": "No champion to watch yet" if champion is None else "Refused"}
     if not champion.get("losses_uri"):
         return {"status": None, "metric": None, "reason": _UNKNOWN.format(what="losses on unseen rows")}
+    try:
+        return _performance(context, champion)
+    except DataError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
+        log.warning("the champion %s cannot be scored: %s", champion["version"], error, exc_info=True)
+        return {"status": None, "metric": None, "reason": str(error), "champion": champion["version"]}
+
+
+def _performance(context: StepContext, champion: Mapping[str, Any]) -> dict[str, Any]:
+    from retrain import drift as drifting
+    from retrain.data import read
+    from retrain.evaluation import get_metric, row_losses
+    from retrain.training import load_model, predict_for_metric
+
     frame = context.read(context.partition("performance"))
     target = context.spec.target
     if target not in frame.columns or frame[target].isna().all():
@@ -152,6 +189,11 @@ def _load_profile(context: StepContext, uri: str) -> Any:
 
     profile = drifting.Profile.from_dict(storage.read_json(uri))
     return profile.select(context.spec.columns) if context.spec.columns else profile
+
+
+def _is_gone(error: UnreadableDataError) -> bool:
+    """Whether the object is not there, and not kept from us."""
+    return isinstance(error.__cause__, FileNotFoundError)
 
 
 def _refused(context: StepContext) -> bool:

@@ -1,5 +1,6 @@
 """The steps of a retraining: train, evaluate, gate, register."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ def evaluate(context: StepContext) -> dict[str, Any]:
     """Score champion and challenger on the same unseen rows and keep the predictions by reference."""
     import pandas as pd
 
-    from retrain.data import read_many, storage, write_parquet
+    from retrain.data import read_common, storage, write_parquet
     from retrain.evaluation import get_metric, row_losses
     from retrain.training import load_model, predict_for_metric
 
@@ -38,7 +39,7 @@ def evaluate(context: StepContext) -> dict[str, Any]:
     champion: Mapping[str, Any] | None = context.request.inputs.get("champion")
     holdout = [DataRef.from_dict(ref) for ref in context.required("holdout", "evaluate")]
     _check_unseen(context, holdout, champion)
-    frame = read_many(holdout)
+    frame = read_common(holdout)
     frame = frame[_target(frame, context).notna()].reset_index(drop=True)
     metric = get_metric(context.spec.metric)
     uri = context.tracking_uri("evaluate")
@@ -151,34 +152,31 @@ def _prediction(frame: Any, who: str) -> Any:
     return frame[several].to_numpy() if several else None
 
 
-def _profile_uris(context: StepContext, snapshot: Snapshot) -> list[str]:
-    uris: Mapping[str, str] = context.request.inputs.get("profiles") or {}
-    return [uris[name] for ref in snapshot.partitions if (name := str(ref.partition)) in uris]
-
-
 def _merged_profile(context: StepContext, snapshot: Snapshot) -> dict[str, Any]:
-    """The profile of the training data: the merge of its partitions' profiles, or a profile of the data itself."""
-    from retrain import drift
-    from retrain.data import read_many, storage
-
+    """The profile of the training data: the merge of its partitions' profiles, of the columns that all of them have."""
     key = "training profile"
     if key not in context.frames:
-        uris = _profile_uris(context, snapshot)
-        if len(uris) == len(snapshot.partitions):
-            merged = drift.Profile.from_dict(storage.read_json(uris[0]))
-            for uri in uris[1:]:
-                merged = merged.merge(drift.Profile.from_dict(storage.read_json(uri)))
-        else:
-            spec = context.spec
-            merged = drift.profile(
-                read_many(snapshot.partitions),
-                categorical=list(spec.categorical) or None,
-                target=spec.target,
-                pii=spec.pii,
-            )
+        parts = [_partition_profile(context, ref) for ref in snapshot.partitions]
+        common = [name for name in parts[-1].columns if all(name in part.columns for part in parts)]
+        merged = functools.reduce(lambda one, other: one.merge(other), (part.select(common) for part in parts))
         context.frames[key] = merged.to_dict()
     document: dict[str, Any] = context.frames[key]
     return document
+
+
+def _partition_profile(context: StepContext, ref: DataRef) -> Any:
+    """The stored profile of a partition, or one made now, where there is none with the options of this model."""
+    from retrain import drift
+    from retrain.data import storage
+
+    spec = context.spec
+    uris: Mapping[str, str] = context.request.inputs.get("profiles") or {}
+    if uri := uris.get(str(ref.partition)):
+        stored = drift.Profile.from_dict(storage.read_json(uri))
+        options = (stored.target, sorted(stored.categorical), sorted(stored.pii))
+        if options == (spec.target, sorted(spec.categorical), sorted(spec.pii)):
+            return stored
+    return drift.profile(ref, categorical=list(spec.categorical) or None, target=spec.target, pii=spec.pii)
 
 
 def _keep_profile(context: StepContext, snapshot: Snapshot) -> str:

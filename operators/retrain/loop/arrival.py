@@ -1,14 +1,19 @@
 """What has arrived: one listing, compared with what is known, registered in the ledger."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import SequenceConflictError
+from retrain.exceptions import SequenceConflictError, UnreadableDataError
 from retrain.loop.streams import Kind, dataset_stream, partition_key
+from retrain.records import DataRef
 
 if TYPE_CHECKING:
+    from retrain.data import Found
     from retrain.ledger import Event, Ledger
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS = 20
 
@@ -37,58 +42,100 @@ def news(template: str, known: News) -> News:
 def register_arrivals(ledger: "Ledger", dataset: str, template: str) -> list[dict[str, Any]]:
     """Append an `arrived` event for each object whose bytes the ledger does not know yet; return the new ones.
 
-    An object whose token (size, time, etag) is that of its latest event is not read again. The same key with other
+    An object whose token (size, time, etag) is known for its newest version is not read again. The same key with other
     bytes becomes a new version of the partition, also when an earlier version's bytes come back; the newest version's
-    bytes written once more are no news. Repeating it is a no-op.
+    bytes written once more are no news (`seen` records their token), unless they were gone when they were to be
+    validated. An object that cannot be read is named in the log and left to the next discovery. Repeating it is a
+    no-op.
     """
     from retrain.data import scan
 
-    stream = dataset_stream(dataset)
-    # The latest token only: where a token is made of the bytes (an S3 etag), old bytes that come back repeat one.
-    latest = {event.payload["uri"]: event.payload["token"] for event in ledger.events(stream, kinds=[Kind.ARRIVED])}
-    unseen = [found for found in scan(template) if latest.get(found.uri) != found.token]
-    registered = [_register(ledger, stream, found) for found in unseen]
+    known = _Known(ledger, dataset_stream(dataset))
+    known.refresh()
+    registered = []
+    for found in scan(template):
+        if known.is_unseen(found):
+            try:
+                registered.append(_register(known, found))
+            except UnreadableDataError as error:
+                log.warning("%s is passed over: %s", found.uri, error)
     return [payload for payload in registered if payload is not None]
 
 
-def _register(ledger: "Ledger", stream: str, found: Any) -> dict[str, Any] | None:
+@dataclass
+class _Known:
+    """What the ledger says of a dataset's objects, as far as it was read; the stream is read once and then followed."""
+
+    ledger: "Ledger"
+    stream: str
+    head: int = 0
+    newest: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Of each object's newest version only: where a token is made of the bytes (an S3 etag), old bytes repeat one.
+    tokens: dict[str, set[str]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def refresh(self) -> None:
+        for event in self.ledger.events(self.stream, after=self.head):
+            self.take(event)
+
+    def take(self, event: "Event") -> None:
+        self.head = event.sequence
+        payload = event.payload
+        if event.kind == Kind.ARRIVED:
+            self.newest[payload["partition"]] = dict(payload)
+            self.tokens[payload["uri"]] = {payload["token"]}
+        elif event.kind == Kind.SEEN:
+            self.tokens.setdefault(payload["uri"], set()).add(payload["token"])
+        elif event.kind == Kind.VALIDATED and _was_gone(payload):
+            self.gone.add(event.key)
+
+    def is_unseen(self, found: "Found") -> bool:
+        return found.token not in self.tokens.get(found.uri, ()) or self.was_gone(found.partition)
+
+    def was_gone(self, partition: str) -> bool:
+        newest = self.newest.get(partition)
+        return newest is not None and partition_key(partition, newest["version"]) in self.gone
+
+
+def _was_gone(validated: Mapping[str, Any]) -> bool:
+    # What could be opened at all leaves a result of its validation in the store.
+    return validated.get("status") == "fail" and validated.get("result_uri") is None
+
+
+def _register(known: _Known, found: "Found") -> dict[str, Any] | None:
     from retrain.data import describe
 
     # Only the bytes are looked at: what they mean, and whether they mean anything, is for the validation to say.
     ref = describe(found.uri, partition=found.partition, content=False)
     for _ in range(ATTEMPTS):
-        events = list(ledger.events(stream))
-        newest = _newest(events, found.partition)
-        if newest and newest["digest"] == ref.digest:
-            return None
-        payload = {
-            "partition": found.partition,
-            "version": newest["version"] + 1 if newest else 1,
-            "uri": ref.uri,
-            "format": ref.format,
-            "digest": ref.digest,
-            "bytes": ref.bytes,
-            "token": found.token,
-        }
-        key = partition_key(found.partition, payload["version"])
-        head = events[-1].sequence if events else 0
+        kind, key, payload = _news_of(known, found, ref)
         try:
-            if ledger.append(stream, Kind.ARRIVED, key, payload, expected_sequence=head).created:
-                return payload
+            appended = known.ledger.append(known.stream, kind, key, payload, expected_sequence=known.head)
+            if appended.created:
+                known.take(appended.event)
+            if appended.created or kind == Kind.SEEN:
+                return payload if kind == Kind.ARRIVED else None
         except SequenceConflictError:
             pass
         # Another writer was first: its event may be this very object, or the version before ours.
+        known.refresh()
+        if not known.is_unseen(found):
+            return None
     raise SequenceConflictError(
-        f"the stream {stream} moved on {ATTEMPTS} times while {found.uri} was being registered",
+        f"the stream {known.stream} moved on {ATTEMPTS} times while {found.uri} was being registered",
         remedy="Try again; nothing was lost",
     )
 
 
-def _newest(events: "list[Event]", partition: str) -> dict[str, Any] | None:
-    for event in reversed(events):
-        if event.kind == Kind.ARRIVED and event.payload["partition"] == partition:
-            return dict(event.payload)
-    return None
+def _news_of(known: _Known, found: "Found", ref: DataRef) -> tuple[Kind, str, dict[str, Any]]:
+    newest = known.newest.get(found.partition)
+    payload = {"partition": found.partition, "uri": ref.uri, "digest": ref.digest, "token": found.token}
+    if newest and newest["digest"] == ref.digest and not known.was_gone(found.partition):
+        key = f"{partition_key(found.partition, newest['version'])}#{found.token}"
+        return Kind.SEEN, key, {**payload, "version": newest["version"]}
+    version = newest["version"] + 1 if newest else 1
+    arrived = {**payload, "version": version, "format": ref.format, "bytes": ref.bytes}
+    return Kind.ARRIVED, partition_key(found.partition, version), arrived
 
 
 def latest_arrivals(ledger: "Ledger", dataset: str) -> dict[str, dict[str, Any]]:

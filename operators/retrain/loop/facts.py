@@ -1,5 +1,7 @@
 """Facts from the ledger: what is accepted, what is pending, what the policy has to know."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,25 +18,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A partition version that may be trained on: the reference to its accepted rows, and its profile."""
+    """A partition version that may be trained on: the reference to its accepted rows, and its profile or None."""
 
     key: str
     ref: DataRef
     profile_uri: str | None
 
 
-def accepted_partitions(ledger: "Ledger", dataset: str) -> list[Accepted]:
+def profile_options(spec: ModelSpec) -> str:
+    """Return the fingerprint of what a profile depends on besides the data: private columns, categories, target."""
+    options = [sorted(spec.categorical), sorted(spec.pii), spec.target]
+    return hashlib.sha256(json.dumps(options).encode()).hexdigest()[:16]
+
+
+def shared_profile(validated: Mapping[str, Any], spec: ModelSpec) -> str | None:
+    """Return the profile that was made when a partition was validated, if it was made with the options of `spec`."""
+    options = profile_options(spec)
+    uri: str | None = validated["profile_uri"]
+    return uri if validated.get("profile_options", options) == options else None
+
+
+def accepted_partitions(ledger: "Ledger", dataset: str, spec: ModelSpec | None = None) -> list[Accepted]:
     """Return the newest version of each partition, where validation accepted it, in order of partition.
 
     While a corrected version is not validated yet, its partition is left out: the old bytes are known to be wrong.
+    With `spec` the profiles are those made with its options, None where there is none; without it, the dataset's.
     """
     newest = latest_arrivals(ledger, dataset)
+    own = _own_profiles(ledger, spec) if spec else {}
     found = []
     for event in ledger.events(dataset_stream(dataset), kinds=[Kind.VALIDATED]):
         if event.key in newest and event.payload["accepted"]:
             ref = DataRef.from_dict(event.payload["accepted"])
-            found.append(Accepted(event.key, ref, event.payload["profile_uri"]))
+            uri = shared_profile(event.payload, spec) if spec else event.payload["profile_uri"]
+            found.append(Accepted(event.key, ref, uri or own.get(event.key)))
     return sorted(found, key=lambda one: str(one.ref.partition))
+
+
+def _own_profiles(ledger: "Ledger", spec: ModelSpec) -> dict[str, str]:
+    """The profiles that a model had made for itself, because the dataset's were made with other options."""
+    options = profile_options(spec)
+    return {
+        event.key: event.payload["profile_uri"]
+        for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])
+        if event.payload.get("profile_options") == options
+    }
 
 
 def pending_partitions(ledger: "Ledger", spec: ModelSpec) -> list[dict[str, Any]]:
@@ -80,11 +108,7 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
     known = set(trained.payload["known"]) if trained else set()
     accepted = accepted_partitions(ledger, spec.dataset)
     new = tuple(str(one.ref.partition) for one in accepted if one.key not in known)
-    watched = [
-        event.payload
-        for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])
-        if _watched_champion(event.payload) == version
-    ]
+    watched = [seen for seen in _newest_watched(ledger, spec) if _watched_champion(seen) == version]
     measured = [seen["performance"] for seen in watched if (seen["performance"] or {}).get("status")]
     latest = measured[-1] if measured else {}
     return History(
@@ -104,6 +128,12 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
         metric_at_promotion=current["metric"] if current else None,
         metric_now=latest.get("metric"),
     )
+
+
+def _newest_watched(ledger: "Ledger", spec: ModelSpec) -> list[Mapping[str, Any]]:
+    """What was seen on the newest version of each partition, in order of partition and not of looking."""
+    seen = {event.key: event.payload for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])}
+    return [seen[key] for key in latest_arrivals(ledger, spec.dataset) if key in seen]
 
 
 def _watched_champion(watched: Mapping[str, Any]) -> str | None:

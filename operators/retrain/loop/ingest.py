@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
-from retrain.loop.facts import accepted_partitions, champion_inputs
+from retrain.loop.facts import accepted_partitions, champion_inputs, profile_options, shared_profile
 from retrain.loop.streams import Kind, dataset_stream, model_stream
 from retrain.records import JobResult, ModelSpec
 
@@ -33,15 +33,20 @@ def outcome(ledger: "Ledger", spec: ModelSpec, key: str) -> dict[str, Any] | Non
 def job(
     ledger: "Ledger", spec: ModelSpec, key: str, *, draw_report: bool = False
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Return the steps and inputs of the job: everything for new data, only the watching for data already judged."""
+    """Return the steps and inputs of the job: everything for new data, only the watching for data already judged.
+
+    Where the profile of judged data was made with other options than the model's, the model makes its own.
+    """
     stream = dataset_stream(spec.dataset)
-    past = [one.profile_uri for one in accepted_partitions(ledger, spec.dataset) if one.key != key and one.profile_uri]
+    accepted = accepted_partitions(ledger, spec.dataset, spec)
+    past = [one.profile_uri for one in accepted if one.key != key and one.profile_uri]
     inputs: dict[str, Any] = {"champion": champion_inputs(ledger, spec.model), "history": past[-PAST_PROFILES:]}
     extra = ("report",) if draw_report else ()
     if (validated := ledger.get(stream, Kind.VALIDATED, key)) is not None:
         inputs["partition"] = validated.payload["accepted"]
-        inputs["profile_uri"] = validated.payload["profile_uri"]
-        return (WATCH_STEPS + extra if validated.payload["accepted"] else ()), inputs
+        inputs["profile_uri"] = shared_profile(validated.payload, spec)
+        steps = WATCH_STEPS if inputs["profile_uri"] else ("profile", *WATCH_STEPS)
+        return (steps + extra if inputs["partition"] else ()), inputs
     arrived = ledger.get(stream, Kind.ARRIVED, key)
     if arrived is None:
         raise DataError(
@@ -68,6 +73,7 @@ def commit(
 
     outputs = result.outputs
     entries = []
+    made = {"profile_uri": outputs.get("profile", {}).get("uri"), "profile_options": profile_options(spec)}
     if "validate" in outputs:
         verdict = outputs["validate"]
         payload = {
@@ -75,7 +81,7 @@ def commit(
             **{name: verdict.get(name) for name in VALIDATED_FIELDS},
             "accepted": None if verdict["status"] == "fail" else verdict["accepted"],
             "failures": list(verdict["failures"])[:50],
-            "profile_uri": outputs.get("profile", {}).get("uri"),
+            **made,
         }
         entries.append(Entry(dataset_stream(spec.dataset), Kind.VALIDATED, key, payload, actor=actor))
     watched = {
@@ -83,6 +89,8 @@ def commit(
         "drift": outputs.get("drift"),
         "performance": outputs.get("performance"),
         "report_uri": (outputs.get("report") or {}).get("uri"),
+        # Of its own, beside the dataset's.
+        **(made if made["profile_uri"] and "validate" not in outputs else {}),
     }
     entries.append(Entry(model_stream(spec.model), Kind.WATCHED, key, watched, actor=actor))
     ledger.append_all(entries, claims=[claim for claim in claims if claim is not None])

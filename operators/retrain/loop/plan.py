@@ -33,7 +33,7 @@ def plan_training(ledger: "Ledger", spec: ModelSpec) -> Plan:
 
     A partition that the champion was trained on, in any version, is never judged by.
     """
-    return split(accepted_partitions(ledger, spec.dataset), spec, champion_inputs(ledger, spec.model))
+    return split(accepted_partitions(ledger, spec.dataset, spec), spec, champion_inputs(ledger, spec.model))
 
 
 def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, Any] | None) -> Plan:

@@ -7,6 +7,7 @@ class Kind(StrEnum):
     """What can happen to a dataset or to a model."""
 
     ARRIVED = "arrived"  # dataset: an object with these bytes lies there
+    SEEN = "seen"  # dataset: the bytes of a version were written once more, under another token
     VALIDATED = "validated"  # dataset: the suite's verdict on a partition version
     WATCHED = "watched"  # model: drift and performance of the champion on a partition version
     REQUESTED = "requested"  # model: a person asked for a retraining

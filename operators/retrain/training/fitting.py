@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,10 +92,10 @@ def fit_model(spec: ModelSpec, data: TrainingData, params: Mapping[str, Any]) ->
 def _fit_and_log(
     mlflow: Any, client: Any, run_id: str, facts: runs.Facts, params: Mapping[str, Any], profile: Any
 ) -> str:
-    from retrain.data import read_many
+    from retrain.data import read_common
 
     spec = facts.spec
-    labelled, unlabelled = split_target(read_many(facts.snapshot.partitions), spec)
+    labelled, unlabelled = split_target(read_common(facts.snapshot.partitions), spec)
     raw = labelled[raw_columns(labelled, spec)]
     prepare = load_function(spec.prepare, spec.project_root) if spec.prepare else None
     features = prepared(raw, spec, prepare)
@@ -140,13 +141,17 @@ def needed_columns(raw: pd.DataFrame, spec: ModelSpec, prepare: Any) -> set[str]
 def _log_model(mlflow: Any, facts: runs.Facts, packed: Packed, raw: pd.DataFrame, needed: set[str]) -> str:
     few = raw.head(EXAMPLE_ROWS)
     declared = signature(packed, raw, needed, packed.served.predict(None, few))
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(SCRIPT),
-        artifacts={"retrain": str(packed.folder)},
-        signature=declared,
-        input_example=as_declared(few, declared.inputs),
-        pip_requirements=packed.requirements,
-        metadata={"retrain": {"training_key": facts.key, "task": packed.card["task"]}},
-    )
+    # An example is rows of the data. Blanks in their place could be what the preparation cannot take.
+    private = any(name in raw.columns for name in facts.spec.pii)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(SCRIPT),
+            artifacts={"retrain": str(packed.folder)},
+            signature=declared,
+            input_example=None if private else as_declared(few, declared.inputs),
+            pip_requirements=packed.requirements,
+            metadata={"retrain": {"training_key": facts.key, "task": packed.card["task"]}},
+        )
     return str(info.model_uri)

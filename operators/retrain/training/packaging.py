@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,7 +49,7 @@ def pack(
         "model": spec.model,
         "prepare": spec.prepare,
         "packages": packages,
-        "raw": describe_columns(raw),
+        "raw": describe_columns(raw, private=spec.pii),
         "features": describe_columns(features),
         **describe_output(model, target),
     }
@@ -104,9 +105,11 @@ def save_estimator(model: Any, path: Path, packages: list[str], spec: ModelSpec)
         )
 
 
-def describe_columns(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return each column's type as `_served_model.as_in_training` restores it."""
-    return {name: _kind(frame[name]) for name in frame.columns}
+def describe_columns(frame: pd.DataFrame, *, private: Collection[str] = ()) -> dict[str, Any]:
+    """Return each column's type as `_served_model.as_in_training` restores it; of `private` ones no category."""
+    kinds = {name: _kind(frame[name]) for name in frame.columns}
+    secret = {name for name, kind in kinds.items() if name in private and "categories" in kind}
+    return {name: {"dtype": "other"} if name in secret else kind for name, kind in kinds.items()}
 
 
 def describe_output(model: Any, target: pd.Series[Any]) -> dict[str, Any]:

@@ -163,23 +163,28 @@ def test_what_one_model_saw_refused_another_does_not_run_again(shop: Shop) -> No
     assert shop.run(PartitionDiscoverOperator, "discover", spec=other) == []
 
 
-def test_a_file_that_is_gone_fails_at_once_and_stays_claimable(shop: Shop) -> None:
+def test_a_file_that_is_gone_is_refused_and_arrives_again_when_it_is_back(shop: Shop) -> None:
     shop.land("2024-01")
     shop.discover()
     (shop.feed / "2024-01.parquet").unlink()
-    with pytest.raises(AirflowFailException, match=r"2024-01\.parquet is not there"):
-        shop.ingest(JANUARY)
-    assert shop.claims("2024-01@v1") == [ClaimState.FREE, ClaimState.FREE]
+    assert shop.ingest(JANUARY)["validation"] == "fail"
+    assert shop.claims("2024-01@v1") == [ClaimState.DONE, ClaimState.DONE]
+    (failure,) = shop.ledger.last("dataset:orders", "validated").payload["failures"]
+    assert failure["expectation"] == "readable"
+    assert "2024-01.parquet is not there" in failure["reason"]
+    assert shop.discover() == []
     shop.land("2024-01")
-    assert shop.ingest(JANUARY)["validation"] == "pass"
+    assert shop.discover() == [{"partition": "2024-01", "version": 2}]
+    assert shop.ingest({"partition": "2024-01", "version": 2})["validation"] == "pass"
 
 
 def test_a_file_that_changed_after_it_was_discovered_is_not_judged_under_the_old_digest(shop: Shop) -> None:
     shop.land("2024-01")
     shop.discover()
     shop.land("2024-01", seed=5)
-    with pytest.raises(AirflowFailException, match=r"DigestMismatchError.*holds other bytes than were recorded"):
-        shop.ingest(JANUARY)
+    assert shop.ingest(JANUARY)["validation"] == "fail"
+    (failure,) = shop.ledger.last("dataset:orders", "validated").payload["failures"]
+    assert "holds other bytes than were recorded" in failure["reason"]
     assert shop.discover() == [{"partition": "2024-01", "version": 2}]
     assert shop.ingest({"partition": "2024-01", "version": 2})["validation"] == "pass"
 

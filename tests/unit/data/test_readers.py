@@ -4,7 +4,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from retrain.data import describe, read, read_many, write_parquet
+from retrain.data import describe, read, read_common, read_many, write_parquet
 from retrain.exceptions import DataError, DigestMismatchError, MissingColumnError, UnreadableDataError
 from retrain.records import DataRef
 
@@ -128,3 +128,20 @@ def test_sources_of_different_columns_are_not_filled_up_with_nulls(flights):
 def test_no_source_at_all_is_an_error():
     with pytest.raises(DataError, match="no data"):
         read_many([])
+
+
+def test_columns_that_not_all_sources_have_are_left_out_by_name(caplog):
+    first, last = pd.DataFrame({"a": [1], "extra": [0], "b": [2]}), pd.DataFrame({"b": [3], "new": [0], "a": [4]})
+    frame = read_common([first, last])
+    pd.testing.assert_frame_equal(frame, pd.DataFrame({"b": [2, 3], "a": [1, 4]}))
+    assert "extra, new" in caplog.text
+    caplog.clear()
+    assert list(read_common([first]).columns) == ["a", "extra", "b"]
+    assert not caplog.text
+
+
+def test_sources_without_a_common_column_cannot_be_read_together():
+    with pytest.raises(MissingColumnError, match="in all of the 2 sources"):
+        read_common([pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})])
+    with pytest.raises(DataError, match="no data to read"):
+        read_common([])

@@ -8,7 +8,7 @@ import pytest
 
 from retrain import drift
 from retrain.drift import Kind, Profile
-from retrain.exceptions import ContractError, DataError, UnreadableDataError
+from retrain.exceptions import ContractError, UnreadableDataError
 
 
 def test_a_profile_survives_json(make_table):
@@ -99,9 +99,45 @@ def test_merging_takes_a_column_that_one_part_lacks_as_missing():
     assert (merged.columns["b"].rows, merged.columns["b"].nulls) == (3, 2)
 
 
-def test_merging_different_types_names_the_column():
-    with pytest.raises(DataError, match="'a'"):
-        drift.profile(pd.DataFrame({"a": [1]})).merge(drift.profile(pd.DataFrame({"a": ["x"]})))
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([1.5, 2.0], ["x", "y"]),
+        ([True, False], [3, 4]),
+        (pd.to_datetime(["2024-01-01", "2024-01-02"]), [1, 2]),
+        (pd.Categorical([1, 2]), [1, 2]),
+        (["x"] * 100, [dt.date(2024, 1, 1)] * 100),
+    ],
+)
+def test_merging_different_types_makes_a_column_that_is_recorded_and_not_judged(one, other):
+    parts = [drift.profile(pd.DataFrame({"a": values})) for values in (one, other)]
+    for first, second in (parts, parts[::-1]):
+        merged = first.merge(second).merge(first).merge(second)
+        column = merged.columns["a"]
+        assert (column.kind, column.family) == (Kind.TEXT, "mixed")
+        assert (column.rows, column.minimum, column.mean, dict(column.counts)) == (merged.rows, None, None, {})
+        assert merged.sample == {}
+        assert Profile.from_dict(json.loads(json.dumps(merged.to_dict()))) == merged
+
+
+def test_a_reference_of_different_types_is_not_compared_and_the_verdict_says_so():
+    reference = drift.profile(
+        [pd.DataFrame({"a": [str(row % 7) for row in range(500)]}), pd.DataFrame({"a": [1.0] * 500})]
+    )
+    for current in ([float(row) for row in range(500)], [1.0] * 500, ["x", "y"] * 250):
+        verdict = drift.compare(reference, pd.DataFrame({"a": current}), history=[reference, reference])
+        assert verdict.status == "ok"
+        assert "of different types in the parts of the reference" in verdict.columns["a"].reason
+        assert "not judged" in verdict.columns["a"].reason
+    assert drift.compare(pd.DataFrame({"a": [1.0] * 500}), reference).drivers == ("a",)
+
+
+def test_a_column_that_is_private_in_one_part_is_private_in_both_together():
+    frame = pd.DataFrame({"name": ["ada", "bob"] * 5, "age": range(10)})
+    merged = drift.profile(frame).merge(drift.profile(frame, pii=["name", "age"]))
+    assert merged.sample == {}
+    assert "ada" not in json.dumps(merged.to_dict())
+    assert (merged.columns["age"].maximum, merged.columns["age"].sketch.values) == (None, ())
 
 
 def test_small_parts_of_a_frequent_column_are_not_text_together():

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFile
+from sqlalchemy import event
 
 from retrain.exceptions import DeclarationError
 from retrain.ledger import Ledger
@@ -51,6 +53,68 @@ def test_the_same_bytes_written_again_are_no_new_version(feed) -> None:
     feed.discover()
     feed.land("2024-01")
     assert feed.discover() == []
+
+
+def test_the_same_bytes_with_another_token_are_read_once_and_are_no_arrival(ledger) -> None:
+    for second in (1, 2, 1, 2):
+        register_arrivals(ledger, "orders", in_memory("rows", second))
+    # Read again, these other bytes would be a new version.
+    assert register_arrivals(ledger, "orders", in_memory("ROWS", 2)) == []
+    (arrived, seen) = ledger.events(STREAM)
+    assert (arrived.kind, seen.kind) == ("arrived", "seen")
+    assert seen.key == f"2024-01@v1#{seen.payload['token']}"
+    assert list(latest_arrivals(ledger, "orders")) == ["2024-01@v1"]
+
+
+def test_an_object_that_was_gone_when_it_was_to_be_validated_arrives_again_as_it_was(ledger) -> None:
+    register_arrivals(ledger, "orders", in_memory("rows", 1))
+    ledger.append(STREAM, "validated", "2024-01@v1", {"status": "fail", "result_uri": None})
+    (again,) = register_arrivals(ledger, "orders", in_memory("rows", 1))
+    assert again["version"] == 2
+    assert register_arrivals(ledger, "orders", in_memory("rows", 1)) == []
+
+
+def test_an_object_that_was_refused_for_its_content_does_not_arrive_again(ledger) -> None:
+    register_arrivals(ledger, "orders", in_memory("rows", 1))
+    ledger.append(STREAM, "validated", "2024-01@v1", {"status": "fail", "result_uri": "s3://store/result"})
+    assert register_arrivals(ledger, "orders", in_memory("rows", 2)) == []
+
+
+class Forbidden(MemoryFile):
+    """An object that is listed and may not be read."""
+
+    def seek(self, *_: int) -> int:
+        raise PermissionError("not yours")
+
+
+def test_an_object_that_cannot_be_read_does_not_stop_the_others(ledger, caplog) -> None:
+    template = in_memory("rows", 1)
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/feed/2024-03.parquet", b"rows")
+    store.store["/feed/2024-02.parquet"] = Forbidden(store, "/feed/2024-02.parquet")
+    with caplog.at_level("WARNING"):
+        found = register_arrivals(ledger, "orders", template)
+    assert [payload["partition"] for payload in found] == ["2024-01", "2024-03"]
+    assert "2024-02.parquet is passed over" in caplog.text
+    store.pipe_file("/feed/2024-02.parquet", b"rows")
+    assert [payload["partition"] for payload in register_arrivals(ledger, "orders", template)] == ["2024-02"]
+    store.rm("/feed", recursive=True)
+
+
+def test_the_stream_is_read_once_however_many_objects_have_arrived(feed) -> None:
+    statements = []
+    engine = feed.ledger._database.engine
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    feed.discover()
+    empty = len(statements)
+    counts = []
+    for month in (range(1, 3), range(3, 9)):
+        statements.clear()
+        for number in month:
+            feed.land(f"2024-{number:02}")
+        feed.discover()
+        counts.append((len(statements) - empty) / len(month))
+    assert counts[0] == counts[1]
 
 
 def test_other_bytes_under_the_same_name_are_the_next_version(feed) -> None:

@@ -101,6 +101,35 @@ def test_a_new_partition_needs_every_step_and_a_judged_one_only_the_watching(fee
     assert inputs["profile_uri"] == "s3://store/profile-2024-01@v1"
 
 
+@pytest.mark.parametrize("changes", [{"pii": ("name",)}, {"categorical": ("code",)}, {"target": "paid"}])
+def test_a_model_with_other_options_makes_its_own_profile(feed, ledger, spec, take_in, changes: dict) -> None:
+    feed.land("2024-01")
+    feed.discover()
+    take_in("2024-01@v1")
+    other = declared(model="other", data=spec.data, **changes)
+    assert accepted_partitions(ledger, "orders", spec)[0].profile_uri == "s3://store/profile-2024-01@v1"
+    assert accepted_partitions(ledger, "orders", other)[0].profile_uri is None
+    steps, inputs = ingest.job(ledger, other, "2024-01@v1")
+    assert steps == ("profile", "drift", "performance")
+    assert inputs["profile_uri"] is None
+    job = JobResult(JobStatus.SUCCEEDED, {"profile": {"uri": "s3://store/own"}})
+    ingest.commit(ledger, other, "2024-01@v1", job, [], actor="test")
+    assert accepted_partitions(ledger, "orders", other)[0].profile_uri == "s3://store/own"
+    assert accepted_partitions(ledger, "orders", spec)[0].profile_uri == "s3://store/profile-2024-01@v1"
+    later = declared(model="other", data=spec.data, **changes, pii=("more",)) if "pii" not in changes else spec
+    assert accepted_partitions(ledger, "orders", later)[0].profile_uri != "s3://store/own"
+    feed.land("2024-02")
+    feed.discover()
+    assert ingest.job(ledger, other, "2024-02@v1")[1]["history"] == ["s3://store/own"]
+
+
+def test_a_model_that_shares_the_profile_keeps_none_of_its_own(feed, ledger, spec, take_in) -> None:
+    feed.land("2024-01")
+    feed.discover()
+    take_in("2024-01@v1")
+    assert "profile_uri" not in ledger.get("model:returns", "watched", "2024-01@v1").payload
+
+
 def test_data_that_another_model_saw_refused_leaves_nothing_to_run(feed, ledger, spec, take_in) -> None:
     feed.land("2024-01")
     feed.discover()
@@ -230,3 +259,20 @@ def test_a_corrected_version_is_new_although_its_partition_was_used(feed, ledger
     feed.discover()
     take_in("2024-01@v2", **watched("1", "ok", "ok"))
     assert history(ledger, spec).new_partitions == ("2024-01",)
+
+
+def test_an_old_partition_that_is_corrected_is_not_the_latest_performance(
+    feed, ledger, spec, take_in, with_champion
+) -> None:
+    take_in("2024-03@v1", **watched("1", "ok", "decay"))
+    take_in("2024-04@v1", **watched("1", "ok", "decay"))
+    feed.land("2024-03", "corrected")
+    feed.discover()
+    assert [one.partition for one in history(ledger, spec).drift] == ["2024-04"]
+    take_in("2024-03@v2", **watched("1", "drift", "ok"))
+    facts = history(ledger, spec)
+    assert facts.performance is PerformanceStatus.DECAY
+    assert [(one.partition, one.status) for one in facts.drift] == [
+        ("2024-03", DriftStatus.DRIFT),
+        ("2024-04", DriftStatus.OK),
+    ]
