@@ -1,0 +1,41 @@
+"""Airflow DAGs of models whose workers are killed: one model for each stage."""
+
+import os
+
+from retrain import ContinuousTraining, NewData
+
+FOLDER = os.environ["SYSTEM_TESTS"]
+STAGES = ("discover", "ingest", "orphan", "decide", "plan", "train", "promote")
+
+
+def declare(model: str, **changes) -> None:
+    """Declare a small model."""
+    ContinuousTraining(
+        **{
+            "model": model,
+            "data": f"file://{FOLDER}/data/{changes.get('dataset', model)}/{{partition}}.parquet",
+            "target": "bought",
+            "train": "shop.train:fit",
+            "metric": "roc_auc",
+            "expectations": "suite.json",
+            "project_root": f"{FOLDER}/project",
+            "params": {"case": model},
+            "retrain": [NewData(every=1)],
+            "watch": False,
+            "retries": 12,
+            "retry_delay_seconds": 1,
+            **changes,
+        }
+    )
+
+
+for stage in STAGES:
+    declare(f"kill-{stage}")
+# Whole runs die for good; the next run, or the sweep, has to finish what they began.
+declare("kill-run", retries=0)
+declare("kill-sweep", retries=0, sweep="* * * * *")
+# Two models on one dataset: a dead run of the one holds what the other one needs, until its lease ends.
+declare("kill-holder", retries=0, dataset="kill-shared")
+declare("kill-waiter", retries=30, dataset="kill-shared")
+declare("kill-scheduler")
+declare("kill-triggerer", watch=True)

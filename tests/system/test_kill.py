@@ -1,0 +1,163 @@
+"""SIGKILL at every stage; then retries, the next run or the sweep: one promotion, an intact chain, nothing lost.
+
+The workers are killed by `sabotage/sitecustomize.py`, at the points that are armed here. All models run at once in the
+same Airflow; each test looks at one of them.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from retrain.ledger import ClaimState
+from retrain.loop.streams import Kind
+from tests.system.world import PARTITIONS, World, assert_whole
+
+# For each stage the points at which its task is killed, one after another, each in a try of its own.
+STAGES = {
+    "discover": ["discover: one of two files registered"],
+    "ingest": [
+        "ingest: claimed",
+        "ingest: in the job",
+        "ingest: before the commit",
+        "ingest: after the commit",
+    ],
+    "orphan": ["orphan in the job"],
+    "decide": ["decide: before the decision", "decide: decided, not told"],
+    "plan": ["plan: claimed", "plan: planned"],
+    "train": [
+        "train: in fit",
+        "train: model logged",
+        "train: before the registration",
+        "train: registered",
+        "train: committed",
+    ],
+    "promote": ["promote: before the ledger", "promote: between ledger and alias", "promote: promoted"],
+}
+# Without retries the whole run is dead, and another run has to go on.
+DEAD_RUNS = {
+    "run": ["ingest: before the commit", "train: registered", "promote: between ledger and alias"],
+    "sweep": ["plan: claimed", "promote: before the ledger"],
+}
+
+
+def arm(world: World, model: str, points: list[str]) -> None:
+    """Let the model's workers be killed at these points."""
+    (world.folder / "armed" / model).write_text("\n".join(points))
+
+
+def sprung(world: World, model: str) -> list[str]:
+    """Return the points at which the model's workers were killed."""
+    path = world.folder / "sprung" / model
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def battlefield(world: World) -> World:
+    """All models of the stages and of the dead runs, started, killed, and left until they have ended."""
+    for stage, points in {**STAGES, **DEAD_RUNS}.items():
+        arm(world, f"kill-{stage}", points)
+    for model in (*DEAD_RUNS, *STAGES):
+        world.begin(f"kill-{model}")
+    return world
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_worker_that_is_killed_at_any_point_of_a_stage_is_made_up_for(battlefield: World, stage: str) -> None:
+    world, model = battlefield, f"kill-{stage}"
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    assert sprung(world, model) == STAGES[stage]
+    assert_whole(world, model)
+    assert len(world.versions(model)) == 1
+    states = {run["state"] for kind in ("data", "train") for run in world.airflow.runs(f"{model}.{kind}")}
+    assert states == {"success"}
+
+
+def test_a_training_that_was_logged_is_not_paid_for_twice(battlefield: World) -> None:
+    world, model = battlefield, "kill-train"
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    (judged,) = world.events(model, Kind.JUDGED)
+    found = world.mlflow("experiments/get-by-name?experiment_name=" + model)["experiment"]
+    runs = world.mlflow("runs/search", {"experiment_ids": [found["experiment_id"]]})["runs"]
+    # Killed in fit, killed before the run was complete, then found complete by all later tries.
+    assert Counter(run["info"]["status"] for run in runs) == {"KILLED": 2, "FINISHED": 1}
+    assert [run["info"]["run_id"] for run in runs if run["info"]["status"] == "FINISHED"] == [judged.payload["run_id"]]
+
+
+def test_the_next_run_finishes_what_dead_runs_have_begun(battlefield: World) -> None:
+    world, model = battlefield, "kill-run"
+    for deaths, dag in enumerate(("data", "train", "train"), start=1):
+        world.wait(f"{model} to be killed", lambda deaths=deaths: len(sprung(world, model)) == deaths)
+        world.wait("the dead run to end", lambda: world.idle(model))
+        assert world.airflow.runs(f"{model}.{dag}")[0]["state"] == "failed"
+        assert world.aliases(model) == {} if deaths > 1 else not world.events(model, Kind.DECIDED)
+        if dag == "data":
+            world.run(f"{model}.data")
+        else:
+            world.wake(model)
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    assert sprung(world, model) == DEAD_RUNS["run"]
+    assert_whole(world, model)
+    assert len(world.versions(model)) == 1
+
+
+def test_the_sweep_finishes_what_dead_runs_have_begun(battlefield: World) -> None:
+    world, model = battlefield, "kill-sweep"
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    assert sprung(world, model) == DEAD_RUNS["sweep"]
+    assert_whole(world, model)
+
+
+def test_what_a_dead_run_holds_is_taken_over_when_its_lease_ends(battlefield: World) -> None:
+    world = battlefield
+    arm(world, "kill-holder", ["ingest: before the commit"])
+    world.begin("kill-holder", "kill-shared")
+    world.wait("the holder to be killed", lambda: sprung(world, "kill-holder"))
+    held = world.ledger.get_claim("dataset:kill-shared/validate/2024-01@v1")
+    assert held.owner.startswith("kill-holder.data/")
+    world.airflow.unpause("kill-waiter.train", "kill-waiter.data")
+    world.wait("the waiter to be promoted", lambda: world.finished("kill-waiter"))
+    taken = world.ledger.get_claim(held.work)
+    assert taken.owner.startswith("kill-waiter.data/")
+    assert (taken.epoch, taken.state) == (held.epoch + 1, ClaimState.DONE)
+    assert_whole(world, "kill-waiter", "kill-shared")
+
+
+def test_killing_the_triggerer_loses_no_file(battlefield: World) -> None:
+    world, model = battlefield, "kill-triggerer"
+    world.land(model, PARTITIONS[0])
+    world.airflow.unpause(f"{model}.train", f"{model}.data")
+    first = world.wait("the first file to be watched", lambda: world.events(model, Kind.WATCHED))
+    assert first[0].payload["partition"] == PARTITIONS[0]
+    world.component("triggerer").kill()
+    world.land(model, PARTITIONS[1])
+    world.airflow.start("triggerer")
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    assert_whole(world, model)
+
+
+def test_killing_the_scheduler_and_its_workers_promotes_once(battlefield: World) -> None:
+    """The task's own process outlives its worker: it trains on beside the retry, and both finish at once.
+
+    Then MLflow may get two versions, each with the verdict on it. The ledger takes the first and knows no other.
+    """
+    world, model = battlefield, "kill-scheduler"
+    (world.folder / "hold" / model).touch()
+    world.begin(model)
+    held = world.folder / "held" / model
+    world.wait("the training to run", held.exists)
+    world.component("scheduler").kill()
+    world.airflow.start("scheduler")
+    world.wait("the training to run once more", lambda: len(held.read_text().splitlines()) == 2)
+    (world.folder / "hold" / model).unlink()
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    world.wait("both trainings to end", lambda: not any(map(is_alive, map(int, held.read_text().split()))))
+    assert_whole(world, model)
