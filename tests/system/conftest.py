@@ -10,7 +10,7 @@ from tests.system.world import World, running_world  # noqa: E402  (so that its 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies here, and run it in the order of the files: the later ones stop servers."""
+    """Mark what lies here."""
     for item in items:
         if "tests/system/" in item.path.as_posix():
             item.add_marker(pytest.mark.system)

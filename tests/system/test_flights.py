@@ -21,11 +21,6 @@ MONTHS = landing.MONTHS[:4]
 # What is small enough for XCom is bytes to a few kilobytes; a month of flights is half a megabyte.
 XCOM_BYTES = 16_000
 
-pytestmark = [
-    # At its import MLflow's client library uses what pandas and pydantic are about to rename.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow"),
-]
-
 
 @pytest.fixture(scope="module")
 def year(world: World) -> list[Month]:

@@ -22,6 +22,9 @@ def declare(model: str, **changes) -> None:
             "params": {"case": model},
             "retrain": [NewData(every=1)],
             "watch": False,
+            # Due at once, because it never ran, and then not again while the tests last: an hourly sweep that
+            # happened to fall into them would finish what they wait for.
+            "sweep": "0 0 1 1 *",
             "retries": 12,
             "retry_delay_seconds": 1,
             **changes,

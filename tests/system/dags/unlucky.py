@@ -21,6 +21,7 @@ def declare(model: str, **changes) -> None:
             "params": {"case": model},
             "retrain": [NewData(every=1)],
             "watch": False,
+            "sweep": "0 0 1 1 *",  # due at once when the DAG is not paused any more, and then not again
             "retries": 1,
             "retry_delay_seconds": 1,
             **changes,

@@ -21,7 +21,7 @@ from typing import Any
 FOLDER = Path(os.environ.get("SYSTEM_TESTS", "/nonexistent"))
 # Point: module, function in it, and whether the point lies before or after the call.
 POINTS = {
-    "discover: one of two files registered": ("retrain.loop.arrival", "_register", "after"),
+    "discover: one of two files registered": ("retrain.ledger.store", "Ledger.append", "after"),
     "ingest: claimed": ("retrain.loop.ingest", "job", "before"),
     "ingest: in the job": ("retrain.jobs.data_steps", "profile", "before"),
     "orphan in the job": ("retrain.jobs.data_steps", "drift", "before"),
