@@ -95,7 +95,8 @@ class TestTheYear:
     def test_no_run_failed(self, world: World, year) -> None:
         runs = [run for dag in DAGS for run in world.airflow.runs(dag)]
         assert runs
-        assert {run["state"] for run in runs} == {"success"}
+        # One may be going on: the hourly sweep asks nobody when it comes.
+        assert {run["state"] for run in runs} <= {"success", "queued", "running"}
 
     def test_xcom_carries_references_and_no_data(self, world: World, year) -> None:
         seen = 0
