@@ -9,6 +9,9 @@ class Kind(StrEnum):
     ARRIVED = "arrived"  # dataset: an object with these bytes lies there
     SEEN = "seen"  # dataset: the bytes of a version were written once more, under another token
     VALIDATED = "validated"  # dataset: the suite's verdict on a partition version
+    RELEASED = "released"  # dataset: a person let a quarantined partition version in, as a new version
+    DROPPED = "dropped"  # dataset: a person gave quarantined rows up
+    READ = "read"  # model: a job read data: which partition versions, which columns, for whom
     WATCHED = "watched"  # model: drift and performance of the champion on a partition version
     REQUESTED = "requested"  # model: a person asked for a retraining
     DECIDED = "decided"  # model: retrain now, or not, and why

@@ -2,7 +2,7 @@
 
 from retrain.records._codec import decode, encode
 from retrain.records.data import DataRef, Snapshot
-from retrain.records.jobs import CONTRACT_VERSION, JobError, JobRequest, JobResult, JobStatus, StepCost
+from retrain.records.jobs import CONTRACT_VERSION, DataRead, JobError, JobRequest, JobResult, JobStatus, StepCost
 from retrain.records.model import ModelSpec
 from retrain.records.verdicts import (
     Check,
@@ -23,6 +23,7 @@ __all__ = [
     "CONTRACT_VERSION",
     "Check",
     "ColumnDrift",
+    "DataRead",
     "DataRef",
     "DriftStatus",
     "DriftVerdict",

@@ -46,6 +46,18 @@ class JobError:
 
 
 @dataclass(frozen=True)
+class DataRead:
+    """That a step read an object: which partition version, which columns (None: all that it has)."""
+
+    step: str
+    uri: str
+    digest: str | None = None
+    partition: str | None = None
+    version: int | None = None
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class StepCost:
     """What a step took; `peak_memory_bytes` is the process's high-water mark when the step ended."""
 
@@ -56,10 +68,14 @@ class StepCost:
 
 @dataclass(frozen=True)
 class JobResult(Record):
-    """What a job answers: one output per step (plain JSON, small), or the error of the step that failed."""
+    """What a job answers: one output per step (plain JSON, small), or the error of the step that failed.
+
+    `reads` lists the data that its steps have read, also when one of them failed.
+    """
 
     status: JobStatus
     outputs: Mapping[str, Any] = field(default_factory=dict)
     error: JobError | None = None
     cost: Mapping[str, StepCost] = field(default_factory=dict)
+    reads: tuple[DataRead, ...] = ()
     contract: int = CONTRACT_VERSION

@@ -16,6 +16,11 @@ class ModelSpec(Record):
     latest partitions are trained on (None: all), `holdout` how many of the latest are kept unseen to judge by.
     `margin` is in units of `metric`, `rule` is `non_inferior` or `superior`. `columns` are those whose drift is watched
     (empty: all); `pii` never leaves the data: not in reports, samples or logs.
+
+    `labels` is a URI with `{partition}` in it, of labels that arrive apart from the features and are joined by `key`;
+    only labelled partitions are trained on and judged by. `complete` says when an object is finished, besides its name
+    (see `retrain.data.Completeness`). `keep_copies`: accepted data is copied into the store, so that a snapshot
+    outlives its source; False where the source itself is versioned and immutable.
     """
 
     model: str
@@ -40,3 +45,6 @@ class ModelSpec(Record):
     confidence: float = 0.95
     minimum: float | None = None
     quarantine_limit: float = 0.1
+    labels: str | None = None
+    complete: Mapping[str, Any] = field(default_factory=dict)
+    keep_copies: bool = True

@@ -64,7 +64,8 @@ class ValidationVerdict(Record):
     """Whether a partition may go on.
 
     `rows` is what came in, `quarantined_rows` how many of them were (or would be) set aside; `accepted` is the
-    reference to the rest, `quarantine_uri` where the others lie. Both are None where nothing was stored.
+    reference to the rest, `quarantine_uri` where the others lie, `docs_uri` the page for people. All are None where
+    nothing was stored.
     """
 
     status: ValidationStatus
@@ -75,6 +76,7 @@ class ValidationVerdict(Record):
     accepted: Mapping[str, Any] | None = None
     quarantine_uri: str | None = None
     result_uri: str | None = None
+    docs_uri: str | None = None
 
 
 @dataclass(frozen=True)
