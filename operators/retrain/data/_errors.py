@@ -18,7 +18,10 @@ _CREDENTIAL_CODES = frozenset(
     }
 )  # fmt: skip
 _OBJECT_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.EISDIR, errno.ENOTDIR})
-_CLIENT_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "google", "adlfs", "azure", "fsspec")
+_CLIENT_LIBRARIES = (
+    "botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "google", "adlfs", "azure", "fsspec",
+    "dvc", "dvc_data", "dvc_objects", "scmrepo",
+)  # fmt: skip
 
 
 @contextmanager
@@ -88,7 +91,8 @@ def _translate(error: Exception, uri: str, code: str | None) -> RetrainError | N
             expected="the right to read and list it",
             remedy="Grant it to this user or key (S3 says so of a missing object too, where listing is not allowed)",
         )
-    bad_name = type(error).__name__ == "ParamValidationError"  # botocore's, for a bucket that cannot exist
+    # botocore's, for a bucket that cannot exist; DVC's, for a revision or repository that does not.
+    bad_name = type(error).__name__ in ("ParamValidationError", "RevError", "NotDvcRepoError")
     if bad_name or (isinstance(error, OSError) and error.errno in _OBJECT_ERRNOS):
         return UnreadableDataError(f"{uri} cannot be opened: {_brief(error)}", expected="the URI of one object")
     if isinstance(error, OSError) or _from_client_library(error):

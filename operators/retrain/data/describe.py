@@ -3,7 +3,6 @@
 import os
 
 from retrain.data import formats, storage
-from retrain.exceptions import UnreadableDataError
 from retrain.records import DataRef
 
 
@@ -29,7 +28,7 @@ def describe(
         text = storage.read_bytes(uri)
         digest, size = storage.digest_of(text), len(text)
         parsed = formats.parse(text, name, uri)
-        require_unique(parsed, uri)
+        formats.require_unique(parsed.duplicates, uri)
         rows, schema = parsed.table.num_rows, formats.schema_of(parsed.table.schema)
     else:
         print_ = storage.fingerprint(uri)
@@ -39,16 +38,6 @@ def describe(
     return DataRef(
         uri=uri, format=name, partition=partition, version=version, digest=digest, rows=rows, bytes=size, schema=schema
     )
-
-
-def require_unique(content: formats.Content, uri: str) -> None:
-    """Raise UnreadableDataError where column names repeat: which of them is meant, nobody can say."""
-    if content.duplicates:
-        raise UnreadableDataError(
-            f"{uri} has columns of the same name: {list(content.duplicates)}",
-            expected="every column name once",
-            remedy="Rename or drop the repeated columns where the file is made",
-        )
 
 
 def _footer(uri: str, print_: storage.Fingerprint) -> tuple[int, dict[str, str]]:

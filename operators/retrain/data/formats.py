@@ -9,9 +9,10 @@ import io
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from retrain.exceptions import UnreadableDataError
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 PARQUET, CSV = "parquet", "csv"
 _EXTENSIONS = {".parquet": PARQUET, ".pq": PARQUET, ".csv": CSV, ".csv.gz": CSV}
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_ERRORS = (OSError, EOFError, zlib.error)
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _FOOTER_BYTES = 8  # the length of the footer, then the magic "PAR1"
 _INDEX_COLUMN = "__index_level_"
 
@@ -74,7 +77,7 @@ def parquet_footer(tail: bytes, uri: str) -> tuple[int, dict[str, str]]:
         metadata = pq.read_metadata(pa.BufferReader(tail))
         arrow = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _not_parquet(uri, error) from error
+        raise not_parquet(uri, error) from error
     return int(metadata.num_rows), schema_of(arrow)
 
 
@@ -104,7 +107,7 @@ def _parse_parquet(content: bytes, uri: str, columns: Sequence[str] | None) -> C
         wanted = None if columns is None else [name for name in columns if name in names]
         table = file.read(columns=wanted if wanted is not None else None)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _not_parquet(uri, error) from error
+        raise not_parquet(uri, error) from error
     stored_index = [name for name in table.column_names if name.startswith(_INDEX_COLUMN)]
     return Content(table.drop_columns(stored_index) if stored_index else table, repeated(names))
 
@@ -114,46 +117,97 @@ def _parse_csv(content: bytes, uri: str, columns: Sequence[str] | None) -> Conte
     import pyarrow as pa
 
     text = _decompressed(content, uri)
-    if not text.strip(b"\xef\xbb\xbf \t\r\n"):
+    if is_blank(text):
         return Content(pa.table({}))
-    try:
-        duplicates = repeated(_header(text))
-        with warnings.catch_warnings():
-            # A row longer than the header is only a warning to pandas, which then drops its last field.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False, low_memory=False)
+    with parsing_csv(uri):
+        duplicates = repeated(csv_header(io.BytesIO(text)))
+        frame = pd.read_csv(io.BytesIO(text), **csv_options())
         if columns is not None:
             frame = frame[[name for name in columns if name in frame.columns]]
         return Content(pa.Table.from_pandas(frame, preserve_index=False), duplicates)
+
+
+def csv_options() -> dict[str, Any]:
+    """Return what pandas is told of every CSV: no column is an index, no type is guessed by pieces."""
+    return {"encoding": "utf-8-sig", "index_col": False, "low_memory": False}
+
+
+@contextmanager
+def parsing_csv(uri: str) -> Iterator[None]:
+    """Turn what the parsers raise into UnreadableDataError."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        with warnings.catch_warnings():
+            # A row longer than the header is only a warning to pandas, which then drops its last field.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            yield
     except (ValueError, csv.Error, pd.errors.ParserWarning, pa.ArrowException, OverflowError) as error:
         raise UnreadableDataError(
             f"{uri} is not readable as CSV: {type(error).__name__}: {_first_line(error)}",
             expected="UTF-8 text, comma-separated, one header line, as many fields in every row",
             remedy="Export it again, or set it aside",
         ) from error
+    except GZIP_ERRORS as error:
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise
+        raise not_gzip(uri, error) from error
 
 
-def _header(text: bytes) -> list[str]:
-    lines = io.TextIOWrapper(io.BytesIO(text), encoding="utf-8-sig", newline="")
-    return next((row for row in csv.reader(lines) if row), [])
+def is_blank(text: bytes) -> bool:
+    """Say whether there is nothing in a text but a byte order mark and white space."""
+    return not text.strip(_BLANK)
+
+
+def csv_header(stream: BinaryIO) -> list[str]:
+    """Return the first record of a CSV, which names its columns."""
+    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    try:
+        return next((row for row in csv.reader(lines) if row), [])
+    finally:
+        lines.detach()  # else the stream would be closed with it
+
+
+def is_gzip(magic: bytes, uri: str) -> bool:
+    """Tell by its first two bytes whether an object is gzip; UnreadableDataError where only its name says so."""
+    if magic.startswith(GZIP_MAGIC):
+        return True
+    if magic and uri.lower().endswith(".gz"):
+        raise UnreadableDataError(f"{uri} is named .gz and is not gzip", expected="gzip-compressed CSV")
+    return False
 
 
 def _decompressed(content: bytes, uri: str) -> bytes:
-    if not content.startswith(_GZIP_MAGIC):
-        if uri.lower().endswith(".gz") and content:
-            raise UnreadableDataError(f"{uri} is named .gz and is not gzip", expected="gzip-compressed CSV")
+    if not is_gzip(content[:2], uri):
         return content
     try:
         return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+    except GZIP_ERRORS as error:
+        raise not_gzip(uri, error) from error
+
+
+def not_gzip(uri: str, error: Exception) -> UnreadableDataError:
+    """Say that an object cannot be decompressed."""
+    return UnreadableDataError(
+        f"{uri} cannot be decompressed: {type(error).__name__}: {_first_line(error)}",
+        expected="a complete gzip stream",
+        remedy="It may still be in transfer, or was cut off: deliver it again",
+    )
+
+
+def require_unique(duplicates: Sequence[str], uri: str) -> None:
+    """Raise UnreadableDataError where there are repeated column names: which of them is meant, nobody can say."""
+    if duplicates:
         raise UnreadableDataError(
-            f"{uri} cannot be decompressed: {type(error).__name__}: {_first_line(error)}",
-            expected="a complete gzip stream",
-            remedy="It may still be in transfer, or was cut off: deliver it again",
-        ) from error
+            f"{uri} has columns of the same name: {list(duplicates)}",
+            expected="every column name once",
+            remedy="Rename or drop the repeated columns where the file is made",
+        )
 
 
-def _not_parquet(uri: str, error: Exception) -> UnreadableDataError:
+def not_parquet(uri: str, error: Exception) -> UnreadableDataError:
+    """Say that an object is not the Parquet that it was taken for."""
     return UnreadableDataError(
         f"{uri} is not readable as Parquet: {type(error).__name__}: {_first_line(error)}",
         expected="a complete Parquet file, from magic number to footer",

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from retrain.data import formats, storage
-from retrain.data.describe import require_unique
 from retrain.exceptions import DataError, DigestMismatchError, MissingColumnError
 from retrain.records import DataRef
 
@@ -28,12 +27,15 @@ def read(source: Source, *, columns: Sequence[str] | None = None) -> "pd.DataFra
     if isinstance(source, DataRef | str | os.PathLike):
         uri = location(source)
         content = formats.parse(fetch(source), format_of(source), uri, columns)
-        require_unique(content, uri)
+        formats.require_unique(content.duplicates, uri)
         frame = content.frame()
     else:
         uri, frame = "the DataFrame", source
-    if columns is None:
-        return frame
+    return frame if columns is None else select(frame, columns, uri)
+
+
+def select(frame: "pd.DataFrame", columns: Sequence[str], uri: str) -> "pd.DataFrame":
+    """Return `columns` of a frame, in that order; MissingColumnError names those that are not there."""
     if missing := [name for name in columns if name not in frame.columns]:
         raise MissingColumnError(
             f"{uri} lacks the columns {missing}",
@@ -101,11 +103,16 @@ def fetch(source: DataRef | str | os.PathLike[str]) -> bytes:
     The bytes that are proven are the bytes that get parsed: hashing first and opening again would leave a gap.
     """
     content = storage.read_bytes(location(source))
+    prove(source, storage.digest_of(content))
+    return content
+
+
+def prove(source: DataRef | str | os.PathLike[str], found: str) -> None:
+    """Raise DigestMismatchError where the digest that was found is not the one that the source carries, if any."""
     recorded = source.digest if isinstance(source, DataRef) else None
-    if recorded is not None and (found := storage.digest_of(content)) != recorded:
+    if recorded is not None and found != recorded:
         raise DigestMismatchError(
             f"{location(source)} holds other bytes than were recorded: {found}",
             expected=recorded,
             remedy="Restore the object, or record it as a new version of the partition",
         )
-    return content

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import fsspec
 from fsspec import config as fsspec_config
 from fsspec.utils import get_protocol
 
+from retrain.data import dvc_source
 from retrain.data._errors import reading, service_code, writing
 from retrain.exceptions import ConfigurationError, DataError, MissingDependencyError, UnreadableDataError
 
@@ -25,6 +27,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 TAIL_BYTES = 256 * 1024
 _LOCAL = ("file", "local")
 _S3 = ("s3", "s3a")
+_DVC = "dvc"
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 
 # A context variable and not a global: two triggers with different connections share one process.
@@ -33,12 +36,16 @@ _configured: ContextVar[Mapping[str, Mapping[str, Any]] | None] = ContextVar("re
 
 @dataclass(frozen=True)
 class Entry:
-    """One object under a prefix. `token` changes when the object does (ETag, or inode and modification time)."""
+    """One object under a prefix. `token` changes when the object does (ETag, or inode and modification time).
+
+    `modified` is the time of modification in epoch seconds, None where the store tells none.
+    """
 
     uri: str
     name: str
     size: int
     token: str
+    modified: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,8 @@ def normalise(source: str | os.PathLike[str]) -> str:
     """Return a URI that means the same in another process: a local path becomes an absolute `file://` URI."""
     uri = os.fspath(source)
     protocol = get_protocol(uri)
+    if protocol == _DVC:
+        return dvc_source.parse(uri).uri
     if protocol not in _LOCAL:
         return uri
     path = uri.partition("://")[2] if uri.startswith(tuple(f"{name}://" for name in _LOCAL)) else uri
@@ -85,6 +94,8 @@ def filesystem(uri: str | os.PathLike[str]) -> tuple[Any, str]:
     protocol = get_protocol(uri)
     if protocol in _LOCAL:
         return fsspec.filesystem("file"), uri.removeprefix("file://")
+    if protocol == _DVC:
+        return dvc_source.filesystem(uri, _chosen((_DVC,)))
     try:
         fs, path = fsspec.core.url_to_fs(uri, **_options(protocol))
         if protocol in _S3:
@@ -122,7 +133,7 @@ def info(uri: str | os.PathLike[str]) -> Entry:
         found = fs.info(path)
     if found["type"] == "directory":
         raise UnreadableDataError(f"{uri} is a directory", expected="the URI of one object")
-    return Entry(uri, uri.rpartition("/")[2], int(found["size"] or 0), _token(found))
+    return Entry(uri, uri.rpartition("/")[2], int(found["size"] or 0), _token(found), _modified(found))
 
 
 def exists(uri: str | os.PathLike[str]) -> bool:
@@ -142,8 +153,9 @@ def listing(uri: str | os.PathLike[str], *, directories: bool = False) -> tuple[
 
     A prefix that is not there lists as empty: object stores have no directories, so it only means "nothing yet".
     """
-    uri = normalise(uri).rstrip("/")
+    uri = normalise(uri)
     fs, path = filesystem(uri)
+    uri = uri if uri.startswith(dvc_source.PREFIX) and not path else uri.rstrip("/") + "/"
     wanted = "directory" if directories else "file"
     with reading(uri):
         try:
@@ -157,8 +169,8 @@ def listing(uri: str | os.PathLike[str], *, directories: bool = False) -> tuple[
     for item in found:
         name = item["name"].rstrip("/").rpartition("/")[2]
         # S3 consoles leave an empty object named like the prefix itself; a file lists as itself.
-        if item["type"] == wanted and item["name"].strip("/") != path.strip("/"):
-            entries.append(Entry(f"{uri}/{name}", name, int(item["size"] or 0), _token(item)))
+        if item["type"] == wanted and item["name"].strip("/") != path.strip("/") and not _only_in_git(item):
+            entries.append(Entry(f"{uri}{name}", name, int(item["size"] or 0), _token(item), _modified(item)))
     return tuple(sorted(entries, key=lambda entry: entry.name))
 
 
@@ -245,19 +257,41 @@ def _options(protocol: str) -> dict[str, Any]:
     if protocol in _S3:
         # The defaults (60 s, five tries, times s3fs's five) keep a task waiting for minutes on a store that is silent.
         options["config_kwargs"] = {"connect_timeout": 5, "read_timeout": 15, "retries": {"total_max_attempts": 2}}
-    for alias in aliases:
-        options.update(fsspec_config.conf.get(alias, {}))
-    for alias in aliases:
-        options.update((_configured.get() or {}).get(alias, {}))
+    return {**options, **_chosen(aliases)}
+
+
+def _chosen(aliases: tuple[str, ...]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for known in (fsspec_config.conf, _configured.get() or {}):
+        for alias in aliases:
+            options.update(known.get(alias, {}))
     return options
 
 
+def _only_in_git(found: Mapping[str, Any]) -> bool:
+    """Say whether a file is one that DVC's file system shows beside the data: it has no digest to know it by."""
+    return found["type"] == "file" and "repo" in found and not found.get("md5")
+
+
 def _token(found: Mapping[str, Any]) -> str:
-    for name in ("ETag", "etag", "md5Hash", "generation"):
+    for name in ("ETag", "etag", "md5Hash", "generation", "md5"):
         if found.get(name):
             return f"{found[name]}".strip('"')
     parts = [found.get(name) for name in ("mtime", "ino", "LastModified", "last_modified", "created", "size")]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def _modified(found: Mapping[str, Any]) -> float | None:
+    for name in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
+        value = found.get(name)
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return None
 
 
 def _write_local(path: str, content: bytes) -> None:

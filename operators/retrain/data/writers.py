@@ -2,14 +2,18 @@
 
 import io
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from retrain.data import formats, storage
+from retrain.data.outgoing import open_write
 from retrain.exceptions import DataError
 from retrain.records import DataRef
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_COMPRESSION = "zstd"
 
 
 def write_parquet(
@@ -58,11 +62,37 @@ def write_table(table: Any, uri: str | os.PathLike[str], *, partition: str | Non
     )
 
 
+def write_batches(
+    batches: Iterable[Any], schema: Any, uri: str | os.PathLike[str], *, partition: str | None = None
+) -> DataRef:
+    """Write Arrow batches (or tables) of one schema as Parquet, one row group each, holding no more than one of them.
+
+    The object appears when all are written. Equal batches give equal bytes. Raises StoreUnavailableError.
+    """
+    import pyarrow.parquet as pq
+
+    rows = 0
+    plain = schema.remove_metadata()
+    with open_write(uri) as stream, pq.ParquetWriter(stream, plain, compression=_COMPRESSION) as writer:
+        for batch in batches:
+            writer.write(batch.replace_schema_metadata(None))
+            rows += batch.num_rows
+    return DataRef(
+        uri=storage.normalise(uri),
+        format=formats.PARQUET,
+        partition=partition,
+        digest=stream.digest,
+        rows=rows,
+        bytes=stream.size,
+        schema=formats.schema_of(plain),
+    )
+
+
 def parquet_bytes(table: Any) -> bytes:
     """Encode an Arrow table deterministically."""
     import pyarrow.parquet as pq
 
     # pandas' metadata names its own version and the index: neither is data.
     sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(None), sink, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(None), sink, compression=_COMPRESSION)
     return sink.getvalue()
