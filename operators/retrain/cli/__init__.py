@@ -14,6 +14,9 @@ from retrain.exceptions import RetrainError
 COMMANDS = {
     "run": ("retrain.cli.run", "Run steps of a job document: JSON in, JSON out."),
     "validate": ("retrain.cli.validate", "Judge data by an expectation suite."),
+    "expectations": ("retrain.cli.expectations", "Infer a suite from data, check one, list what there is."),
+    "quarantine": ("retrain.cli.quarantine", "What is set aside and why; let it in, or give it up."),
+    "data": ("retrain.cli.data", "What a model was trained on, bit for bit; who has read what."),
     "drift": ("retrain.cli.drift", "Profile data and compare profiles."),
     "judge": ("retrain.cli.judge", "Judge a challenger against the champion on kept predictions."),
     "decide": ("retrain.cli.decide", "Say whether to retrain now, and why."),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from retrain.exceptions import DataError, DigestMismatchError, UnreadableDataError
@@ -33,6 +34,7 @@ def validate(context: StepContext) -> dict[str, Any]:
     ref = DataRef.from_dict(context.required("partition", "validate"))
     declared = context.spec.expectations
     suite: Any = GUARDS_ONLY if declared is None else context.project_path(declared)
+    inputs = context.request.inputs
     try:
         verdict = run_suite(
             ref,
@@ -40,6 +42,11 @@ def validate(context: StepContext) -> dict[str, Any]:
             store=context.request.store,
             quarantine_limit=context.spec.quarantine_limit,
             dataset=context.spec.dataset,
+            keep_copies=context.spec.keep_copies,
+            pii=context.spec.pii,
+            # A person has let the partition in and its schema with it: what fails is listed and stops nothing.
+            waive=bool(inputs.get("released")),
+            schema=inputs.get("schema") or None,
         )
     except (UnreadableDataError, DigestMismatchError) as error:
         if not isinstance(error, DigestMismatchError) and not _is_gone(error):
@@ -47,6 +54,7 @@ def validate(context: StepContext) -> dict[str, Any]:
         log.warning("%s is refused: %s", ref.uri, error)
         failure = ExpectationFailure("readable", None, Severity.CRITICAL, reason=str(error))
         verdict = ValidationVerdict(ValidationStatus.FAIL, rows=0, failures=(failure,))
+    context.note_read("validate", replace(ref, schema=(verdict.accepted or {}).get("schema") or {}))
     return verdict.to_dict()
 
 
@@ -60,7 +68,7 @@ def profile(context: StepContext) -> dict[str, Any]:
     ref = context.partition("profile")
     spec = context.spec
     try:
-        frame = context.read(ref)
+        frame = context.read(ref, step="profile")
     except UnreadableDataError as error:
         # Data that was validated long ago may be gone by now; data just validated is validated again.
         if "validate" in context.outputs or not _is_gone(error):
@@ -77,6 +85,29 @@ def profile(context: StepContext) -> dict[str, Any]:
     uri = context.store("profiles", spec.dataset, f"{_safe(ref.partition)}-{name}.json")
     storage.write_json(uri, made.to_dict())
     return {"uri": uri, "rows": made.rows}
+
+
+def labels(context: StepContext) -> dict[str, Any]:
+    """Join labels that arrived apart to what validation accepted; the labelled rows go to the store."""
+    from retrain.data import join_labels
+
+    if _refused(context):
+        return {"accepted": None, "reason": "Refused data"}
+    features, known = context.partition("labels"), DataRef.from_dict(context.required("labels", "labels"))
+    spec = context.spec
+    name = fingerprint(features.digest, known.digest, spec.key, spec.target)
+    joined = join_labels(
+        features,
+        known,
+        key=spec.key,
+        target=spec.target,
+        uri=context.store("labelled", spec.dataset, f"{_safe(features.partition)}-{name}.parquet"),
+    )
+    context.note_read("labels", features)
+    context.note_read("labels", known, (*spec.key, spec.target))
+    if joined.reason:
+        log.warning("the labels of %s are not joined: %s", features.key, joined.reason)
+    return {**vars(joined), "accepted": joined.accepted.to_dict() if joined.accepted else None}
 
 
 def drift(context: StepContext) -> dict[str, Any]:
@@ -109,6 +140,8 @@ def compare(context: StepContext) -> dict[str, Any]:
     reference = context.required("reference_data", "compare")
     current = context.required("current_data", "compare")
     verdict = drifting.compare(drifting.profile(reference), drifting.profile(current))
+    for uri in (reference, current):
+        context.note_read("compare", uri)
     uri = context.store("drift", "adhoc", f"{fingerprint(reference, current)}.json")
     storage.write_json(uri, verdict.to_dict())
     return {**_short(verdict), "verdict_uri": uri}
@@ -139,14 +172,14 @@ def _performance(context: StepContext, champion: Mapping[str, Any]) -> dict[str,
     from retrain.evaluation import get_metric, row_losses
     from retrain.training import load_model, predict_for_metric
 
-    frame = context.read(context.partition("performance"))
+    frame = context.read(_labelled(context), step="performance")
     target = context.spec.target
     if target not in frame.columns or frame[target].isna().all():
         return {"status": None, "metric": None, "reason": f"No labels ({target}) in the partition yet"}
     labelled = frame[frame[target].notna()]
     metric = get_metric(context.spec.metric)
     model = load_model(champion["model_uri"], tracking_uri=context.tracking_uri("performance"))
-    predicted = predict_for_metric(model, labelled, metric.takes)
+    predicted = predict_for_metric(model, labelled, metric.takes, pii=context.spec.pii)
     losses = row_losses(labelled[target], predicted, takes=metric.takes)
     reference = read(champion["losses_uri"])["loss"].to_numpy()
     verdict = drifting.performance(reference, losses)
@@ -157,6 +190,12 @@ def _performance(context: StepContext, champion: Mapping[str, Any]) -> dict[str,
         "reference_metric": champion["metric"],
         "champion": champion["version"],
     }
+
+
+def _labelled(context: StepContext) -> DataRef:
+    """The partition with its labels, where these arrive apart and are joined; else what validation accepted."""
+    joined = (context.outputs.get("labels") or {}).get("accepted") or context.request.inputs.get("labelled")
+    return DataRef.from_dict(joined) if joined else context.partition("performance")
 
 
 def report(context: StepContext) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def train(context: StepContext) -> dict[str, Any]:
         params=context.request.inputs.get("params"),
         origin=context.request.origin,
         profile=_merged_profile(context, snapshot),
+        on_read=functools.partial(context.note_read, "train"),
     )
     return {**outcome.to_dict(), "profile_uri": _keep_profile(context, snapshot)}
 
@@ -39,12 +40,12 @@ def evaluate(context: StepContext) -> dict[str, Any]:
     champion: Mapping[str, Any] | None = context.request.inputs.get("champion")
     holdout = [DataRef.from_dict(ref) for ref in context.required("holdout", "evaluate")]
     _check_unseen(context, holdout, champion)
-    frame = read_common(holdout)
+    frame = read_common(context.read_each(holdout, step="evaluate"))
     frame = frame[_target(frame, context).notna()].reset_index(drop=True)
     metric = get_metric(context.spec.metric)
     uri = context.tracking_uri("evaluate")
     scored = {
-        name: predict_for_metric(load_model(model_uri, tracking_uri=uri), frame, metric.takes)
+        name: predict_for_metric(load_model(model_uri, tracking_uri=uri), frame, metric.takes, pii=context.spec.pii)
         for name, model_uri in {
             "challenger": trained["model_uri"],
             **({"champion": champion["model_uri"]} if champion else {}),
@@ -176,7 +177,9 @@ def _partition_profile(context: StepContext, ref: DataRef) -> Any:
         options = (stored.target, sorted(stored.categorical), sorted(stored.pii))
         if options == (spec.target, sorted(spec.categorical), sorted(spec.pii)):
             return stored
-    return drift.profile(ref, categorical=list(spec.categorical) or None, target=spec.target, pii=spec.pii)
+    made = drift.profile(ref, categorical=list(spec.categorical) or None, target=spec.target, pii=spec.pii)
+    context.note_read("train", ref)
+    return made
 
 
 def _keep_profile(context: StepContext, snapshot: Snapshot) -> str:

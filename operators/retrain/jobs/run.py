@@ -16,6 +16,8 @@ from retrain.records import CONTRACT_VERSION, JobError, JobRequest, JobResult, J
 
 log = logging.getLogger(__name__)
 
+_WITHHELD = "it may quote values of the columns that are declared as pii"
+
 
 def check_request(request: JobRequest) -> None:
     """Refuse a request of another contract version, without steps, or with an unknown step."""
@@ -36,7 +38,8 @@ def check_request(request: JobRequest) -> None:
 def run_job(request: JobRequest) -> JobResult:
     """Run the steps of `request` in order and return their outputs; errors of a step become `JobResult.error`.
 
-    An error that says "cannot be done" and one that says "try again" are told apart by `JobError.retryable`.
+    What the steps have read of the user's data is in `JobResult.reads`, also when one of them failed. An error that
+    says "cannot be done" and one that says "try again" are told apart by `JobError.retryable`.
     """
     check_request(request)
     _no_telemetry()
@@ -48,10 +51,14 @@ def run_job(request: JobRequest) -> JobResult:
             with _measured(name, cost):
                 context.outputs[name] = _load(name)(context)
         except Exception as error:
-            log.exception("step %s of %s failed", name, request.spec.model)
-            return JobResult(JobStatus.FAILED, dict(context.outputs), _describe(name, error), cost)
+            told = _describe(name, error, private=bool(request.spec.pii))
+            if request.spec.pii:
+                log.error("step %s of %s failed: %s\n%s", name, request.spec.model, told.message, _places(error))
+            else:
+                log.exception("step %s of %s failed", name, request.spec.model)
+            return JobResult(JobStatus.FAILED, dict(context.outputs), told, cost, tuple(context.reads))
         log.info("step %s of %s took %.2f s", name, request.spec.model, cost[name].wall_seconds)
-    return JobResult(JobStatus.SUCCEEDED, dict(context.outputs), None, cost)
+    return JobResult(JobStatus.SUCCEEDED, dict(context.outputs), None, cost, tuple(context.reads))
 
 
 def _load(name: str) -> Any:
@@ -59,12 +66,29 @@ def _load(name: str) -> Any:
     return getattr(importlib.import_module(module), function)
 
 
-def _describe(step: str, error: Exception) -> JobError:
+def _describe(step: str, error: Exception, *, private: bool) -> JobError:
+    """Say what went wrong; with `private` columns without what foreign code says, which quotes the data it fails on."""
+    kind = type(error).__name__
+    trace = _places(error) if private else traceback.format_exc()
     if isinstance(error, RetrainError):
-        trace = traceback.format_exc() if isinstance(error, UserCodeError) else None
-        return JobError(type(error).__name__, f"{step}: {error}", isinstance(error, UnavailableError), trace)
+        return JobError(
+            kind,
+            f"{step}: {error}",
+            isinstance(error, UnavailableError),
+            trace if isinstance(error, UserCodeError) else None,
+        )
     # An error that nobody foresaw may be a passing one: it is shown whole, and Airflow's retries decide.
-    return JobError(type(error).__name__, f"{step}: {error}", True, traceback.format_exc())
+    told = f"(its text is withheld, because {_WITHHELD})" if private else str(error)
+    return JobError(kind, f"{step}: {told}", True, trace)
+
+
+def _places(error: BaseException | None) -> str:
+    """A traceback without the messages: the lines of code, and the kinds of the errors."""
+    told = []
+    while error is not None:
+        told.append(f"{''.join(traceback.format_tb(error.__traceback__))}{type(error).__name__}\n")
+        error = error.__cause__ or error.__context__
+    return "\n".join(reversed(told))
 
 
 @contextlib.contextmanager

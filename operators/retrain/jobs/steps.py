@@ -7,16 +7,17 @@ pays for the libraries of its own steps and no others.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from retrain.exceptions import ContractError
-from retrain.records import DataRef, JobRequest, ModelSpec
+from retrain.records import DataRead, DataRef, JobRequest, ModelSpec
 
 STEPS: Mapping[str, str] = {
     "validate": "retrain.jobs.data_steps:validate",
     "profile": "retrain.jobs.data_steps:profile",
+    "labels": "retrain.jobs.data_steps:labels",
     "drift": "retrain.jobs.data_steps:drift",
     "compare": "retrain.jobs.data_steps:compare",
     "performance": "retrain.jobs.data_steps:performance",
@@ -30,11 +31,15 @@ STEPS: Mapping[str, str] = {
 
 @dataclass
 class StepContext:
-    """What a step is handed: the request, the outputs of the steps before it, and frames already read."""
+    """What a step is handed: the request, the outputs of the steps before it, and frames already read.
+
+    `reads` gathers what the steps have read of the user's data, for `JobResult.reads`.
+    """
 
     request: JobRequest
     outputs: dict[str, Any] = field(default_factory=dict)
     frames: dict[str, Any] = field(default_factory=dict)
+    reads: list[DataRead] = field(default_factory=list)
 
     @property
     def spec(self) -> ModelSpec:
@@ -70,13 +75,38 @@ class StepContext:
         accepted = (self.outputs.get("validate") or {}).get("accepted")
         return DataRef.from_dict(accepted or self.required("partition", step))
 
-    def read(self, ref: DataRef) -> Any:
+    def read(self, ref: DataRef, *, step: str) -> Any:
         """Read a reference once per job; the steps of a job share the frame and do not change it."""
         from retrain.data import read
 
         if ref.uri not in self.frames:
             self.frames[ref.uri] = read(ref)
+        self.note_read(step, ref)
         return self.frames[ref.uri]
+
+    def read_each(self, refs: Iterable[DataRef], *, step: str) -> Iterator[Any]:
+        """Read references one after another and keep none of the frames."""
+        from retrain.data import read
+
+        for ref in refs:
+            frame = read(ref)
+            self.note_read(step, ref)
+            yield frame
+
+    def note_read(self, step: str, ref: DataRef | str, columns: Sequence[str] | None = None) -> None:
+        """Note that `step` has read an object: `columns`, or (None) all that it has, by name where they are known."""
+        source = ref if isinstance(ref, DataRef) else DataRef(uri=ref, format="")
+        names = columns if columns is not None else source.schema or None
+        read = DataRead(
+            step,
+            source.uri,
+            digest=source.digest,
+            partition=source.partition,
+            version=source.version,
+            columns=None if names is None else tuple(map(str, names)),
+        )
+        if read not in self.reads:
+            self.reads.append(read)
 
 
 def fingerprint(*parts: Any) -> str:

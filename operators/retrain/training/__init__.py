@@ -2,17 +2,21 @@
 
 from retrain.training.contract import TrainingData, TrainOutcome
 from retrain.training.fitting import train
+from retrain.training.frames import FrameDigest, frame_digest, snapshot_frame
 from retrain.training.keys import training_key
 from retrain.training.scoring import load_model, predict_for_metric
 from retrain.training.usercode import code_digest, load_function
 
 __all__ = [
+    "FrameDigest",
     "TrainOutcome",
     "TrainingData",
     "code_digest",
+    "frame_digest",
     "load_function",
     "load_model",
     "predict_for_metric",
+    "snapshot_frame",
     "train",
     "training_key",
 ]

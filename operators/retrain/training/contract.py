@@ -35,7 +35,8 @@ class TrainOutcome:
     """Where a trained model lies and what it was made from; plain JSON through `to_dict`.
 
     `rows` were trained on; `rows_without_target` were in the snapshot but had no label. `reused`: an earlier try with
-    the same data, code and parameters had trained it already.
+    the same data, code and parameters had trained it already. `frame` is the digest of the rows as they were read, see
+    `retrain.training.frames`.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class TrainOutcome:
     code_digest: str | None = None
     experiment_id: str | None = None
     reused: bool = False
+    frame: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DeclarationError, UserCodeError
-from retrain.records import ModelSpec, Snapshot, encode
+from retrain.records import DataRef, ModelSpec, Snapshot, encode
 from retrain.training import runs
 from retrain.training.contract import TrainingData, TrainOutcome
+from retrain.training.frames import keep_digest, snapshot_frame
 from retrain.training.keys import training_key
 from retrain.training.packaging import EXAMPLE_ROWS, SCRIPT, Packed, pack, signature
 from retrain.training.preparation import prepared, raw_columns, split_target, training_data
+from retrain.training.privacy import cause, columns_in_files, told
 from retrain.training.scoring import as_declared
 from retrain.training.tracking import connect, using
 from retrain.training.usercode import code_digest, fresh_project, load_function
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -34,12 +39,14 @@ def train(
     params: Mapping[str, Any] | None = None,
     origin: Mapping[str, str] | None = None,
     profile: Mapping[str, Any] | None = None,
+    on_read: Callable[[DataRef], None] | None = None,
 ) -> TrainOutcome:
     """Train `spec` on `snapshot`, log it to MLflow with its origin and return where it lies.
 
     A finished training with the same data, code, parameters and libraries is found again and not paid for twice; a run
     that an earlier try of the same task left behind is closed as killed. `params` add to those of the declaration,
-    `profile` is logged beside the model, the list of partitions is kept under `store`.
+    `profile` is logged beside the model, the list of partitions is kept under `store`, `on_read` is told of each
+    partition that was read.
 
     Raises MissingColumnError, UserCodeError, DeclarationError, RegistryUnavailableError and what reading raises.
     """
@@ -63,7 +70,10 @@ def train(
         with started as run, fresh_project(spec.project_root, references):
             run_id = run.info.run_id
             runs.log_inputs(client, run_id, facts, chosen)
-            model_uri = _fit_and_log(mlflow, client, run_id, facts, chosen, profile)
+            frame = snapshot_frame(snapshot, on_read=on_read)
+            kept = keep_digest(frame, snapshot_uri, model=spec.model, pii=spec.pii)
+            client.set_tag(run_id, runs.FRAME, kept.digest)
+            model_uri = _fit_and_log(mlflow, client, run_id, facts, frame, chosen, profile)
             # The last thing written: a run with this tag is complete, whatever happens after.
             client.set_tag(run_id, runs.MODEL_URI, model_uri)
         return runs.outcome(client.get_run(run_id), facts, reused=False)
@@ -76,10 +86,10 @@ def fit_model(spec: ModelSpec, data: TrainingData, params: Mapping[str, Any]) ->
         model = fit(data, dict(params))
     except Exception as error:
         raise UserCodeError(
-            f"{spec.train} raised {type(error).__name__}: {error}",
+            f"{spec.train} raised {told(error, data.raw, spec.pii)}",
             expected="fit(data, params) -> model, with data.features, data.target and data.raw",
             remedy="Correct train, or the parameters in the declaration",
-        ) from error
+        ) from cause(error, spec.pii)
     if not callable(getattr(model, "predict", None)):
         raise UserCodeError(
             f"{spec.train} returned {'None' if model is None else type(model).__name__}",
@@ -90,12 +100,16 @@ def fit_model(spec: ModelSpec, data: TrainingData, params: Mapping[str, Any]) ->
 
 
 def _fit_and_log(
-    mlflow: Any, client: Any, run_id: str, facts: runs.Facts, params: Mapping[str, Any], profile: Any
+    mlflow: Any,
+    client: Any,
+    run_id: str,
+    facts: runs.Facts,
+    frame: pd.DataFrame,
+    params: Mapping[str, Any],
+    profile: Any,
 ) -> str:
-    from retrain.data import read_common
-
     spec = facts.spec
-    labelled, unlabelled = split_target(read_common(facts.snapshot.partitions), spec)
+    labelled, unlabelled = split_target(frame, spec)
     raw = labelled[raw_columns(labelled, spec)]
     prepare = load_function(spec.prepare, spec.project_root) if spec.prepare else None
     features = prepared(raw, spec, prepare)
@@ -111,6 +125,10 @@ def _fit_and_log(
     needed = needed_columns(raw, spec, prepare)
     with tempfile.TemporaryDirectory(prefix="retrain-model-") as folder:
         packed = pack(model, spec, raw, features, labelled[spec.target], Path(folder, "retrain"))
+        if learned := columns_in_files(packed.folder, labelled, spec.pii):
+            # Whoever may load the model can read them; nothing of ours writes them anywhere else.
+            log.warning("the model of %s holds values of the private columns %s", spec.model, ", ".join(learned))
+            client.set_tag(run_id, runs.PII_IN_MODEL, json.dumps(learned))
         uri = _log_model(mlflow, facts, packed, raw, needed)
         for name, document in {"snapshot.json": encode(facts.snapshot), "profile.json": profile}.items():
             if document is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import MissingDependencyError, UserCodeError
 from retrain.records import ModelSpec
+from retrain.training.privacy import cause, private_features, told
 from retrain.training.sources import source_files
 from retrain.training.usercode import modules
 
@@ -50,7 +51,7 @@ def pack(
         "prepare": spec.prepare,
         "packages": packages,
         "raw": describe_columns(raw, private=spec.pii),
-        "features": describe_columns(features),
+        "features": describe_columns(features, private=private_features(features, raw, spec.pii)),
         **describe_output(model, target),
     }
     (folder / "retrain.json").write_text(json.dumps(card, indent=1, allow_nan=False), encoding="utf-8")
@@ -164,7 +165,15 @@ def _proven(
     from retrain.training._served_model import ServedModel
 
     served = ServedModel()
-    expected = np.asarray(getattr(model, scores or "predict")(features.head(200)))
+    try:
+        expected = np.asarray(getattr(model, scores or "predict")(features.head(200)))
+    except Exception as error:
+        raise UserCodeError(
+            f"the model that {spec.train} returned cannot predict the features it was trained on: "
+            f"{told(error, raw, spec.pii)}",
+            expected="a model that is fitted",
+            remedy="Correct train",
+        ) from cause(error, spec.pii)
     if scores == "predict_proba" and expected.shape[1] == 2:
         expected = expected[:, 1]
     try:
@@ -173,10 +182,10 @@ def _proven(
         found = output.drop(columns="prediction" if scores else []).to_numpy().reshape(expected.shape)
     except Exception as error:
         raise UserCodeError(
-            f"the model of {spec.model} cannot predict from its own files: {type(error).__name__}: {error}",
+            f"the model of {spec.model} cannot predict from its own files: {told(error, raw, spec.pii)}",
             expected="a preparation that needs only its own package and what that imports from the project",
             remedy="Import by full names from the project root; keep lookup files beside the module, below 1 MB",
-        ) from error
+        ) from cause(error, spec.pii)
     number = found.dtype.kind in "biuf"
     if not (np.allclose(found, expected, equal_nan=True) if number else bool((found == expected).all())):
         raise UserCodeError(

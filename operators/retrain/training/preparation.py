@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.exceptions import DataError, MissingColumnError, UserCodeError
 from retrain.records import ModelSpec
 from retrain.training.contract import TrainingData
+from retrain.training.privacy import cause, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,10 +58,10 @@ def prepared(
         features: Any = prepare(raw.copy())
     except Exception as error:
         raise UserCodeError(
-            f"{spec.prepare} raised {type(error).__name__}: {error}",
+            f"{spec.prepare} raised {told(error, raw, spec.pii)}",
             expected=f"features of the raw rows without the target {spec.target!r}, which serving does not have",
             remedy="Correct prepare; it is called with the same columns in training and in serving",
-        ) from error
+        ) from cause(error, spec.pii)
     _check(features, len(raw), spec)
     return features.reset_index(drop=True)  # type: ignore[no-any-return]
 

@@ -13,6 +13,8 @@ from retrain.training.keys import library_versions
 
 KEY = "retrain.training_key"
 MODEL_URI = "retrain.model_uri"
+FRAME = "retrain.frame"
+PII_IN_MODEL = "retrain.pii_in_model"
 _ORIGIN = "retrain.origin."
 # MLflow's limits: 36 characters for a dataset's digest, 5,000 for a tag, 6,000 for a parameter; and what is readable.
 _DIGEST, _TEXT, _DATASETS = 36, 4_900, 50
@@ -154,6 +156,7 @@ def outcome(run: Any, facts: Facts, *, reused: bool) -> TrainOutcome:
         partitions=facts.partitions,
         metrics=metrics,
         reused=reused,
+        frame=run.data.tags.get(FRAME),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DeclarationError, MissingColumnError, UserCodeError
+from retrain.training.privacy import cause, told
 from retrain.training.tracking import connect, using
 
 if TYPE_CHECKING:
@@ -21,15 +23,18 @@ def load_model(model_uri: str, *, tracking_uri: str) -> Any:
         return mlflow.pyfunc.load_model(model_uri)
 
 
-def predict_for_metric(model: Any, frame: pd.DataFrame, takes: str) -> np.ndarray[Any, Any]:
+def predict_for_metric(
+    model: Any, frame: pd.DataFrame, takes: str, *, pii: Collection[str] = ()
+) -> np.ndarray[Any, Any]:
     """Return what a metric takes, in row order, for the raw rows of `frame`.
 
     `score`: of the positive (greater) class of two; `proba`: one column per class, in sorted order; `label`: the
-    predicted class; `value`: the predicted number. DeclarationError when the model has no such output.
+    predicted class; `value`: the predicted number. DeclarationError when the model has no such output. Values of the
+    columns of `pii` are masked in what an error says.
     """
     if takes not in TAKES:
         raise DeclarationError(f"a metric takes {takes!r}", expected=" | ".join(TAKES))
-    output = _predict(model, frame)
+    output = _predict(model, frame, pii)
     scores = [name for name in output.columns if name.startswith("score_")]
     if takes == "label":
         return output["prediction"].to_numpy()
@@ -68,7 +73,7 @@ def as_declared(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _predict(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
+def _predict(model: Any, frame: pd.DataFrame, pii: Collection[str]) -> pd.DataFrame:
     from mlflow.exceptions import MlflowException
 
     schema = model.metadata.get_input_schema()
@@ -83,14 +88,14 @@ def _predict(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
         output: pd.DataFrame = model.predict(as_declared(frame, schema))
     except MlflowException as error:
         raise UserCodeError(
-            f"the data does not fit the model's signature: {error.message}",
+            f"the data does not fit the model's signature: {told(error, frame, pii)}",
             expected=str(schema),
             remedy="Give the columns the types that they had in training",
-        ) from error
+        ) from cause(error, pii)
     except Exception as error:
         raise UserCodeError(
-            f"the model's own prepare or predict raised {type(error).__name__}: {error}",
+            f"the model's own prepare or predict raised {told(error, frame, pii)}",
             expected="predictions for rows like those of the training",
             remedy="Correct prepare and retrain: a model keeps the code it was trained with",
-        ) from error
+        ) from cause(error, pii)
     return output

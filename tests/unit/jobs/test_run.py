@@ -190,3 +190,51 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint("a", None) != fingerprint("a")
     assert len(fingerprint("a")) == 16
+
+
+def test_what_the_steps_read_is_in_the_result_with_the_columns_it_has(desk) -> None:
+    inputs = {"partition": desk.reference.to_dict(), "champion": None}
+    result = run_job(desk.request("profile", "drift", inputs=inputs))
+    (read,) = result.reads
+    assert (read.step, read.uri, read.digest) == ("profile", desk.reference.uri, desk.reference.digest)
+    assert (read.partition, read.version, read.columns) == ("2024-01", 1, ("amount", "y"))
+    assert JobResult.from_dict(json.loads(json.dumps(result.to_dict()))).reads == result.reads
+
+
+def test_a_failed_job_tells_what_it_had_read(desk) -> None:
+    inputs = {"partition": desk.reference.to_dict(), "trained": {}, "holdout": [desk.current.to_dict()]}
+    result = run_job(desk.request("profile", "evaluate", inputs=inputs))
+    assert result.status is JobStatus.FAILED
+    assert [(read.step, read.partition) for read in result.reads] == [("profile", "2024-01"), ("evaluate", "2024-02")]
+
+
+def test_a_read_that_failed_is_none(desk) -> None:
+    partition = {**desk.reference.to_dict(), "uri": str(desk.root / "gone.parquet")}
+    assert run_job(desk.request("profile", inputs={"partition": partition})).reads == ()
+
+
+def test_steps_that_share_a_frame_have_each_read_it(desk) -> None:
+    context = StepContext(desk.request("profile"))
+    for step in ("profile", "performance", "profile"):
+        context.read(desk.reference, step=step)
+    assert [read.step for read in context.reads] == ["profile", "performance"]
+
+
+def test_hold_outs_are_noted_one_by_one_as_they_are_read(desk) -> None:
+    context = StepContext(desk.request("evaluate"))
+    frames = context.read_each([desk.reference, desk.current], step="evaluate")
+    next(frames)
+    assert [read.partition for read in context.reads] == ["2024-01"]
+    assert len(next(frames)) == 400
+    assert [read.partition for read in context.reads] == ["2024-01", "2024-02"]
+    assert context.frames == {}
+
+
+def test_an_object_of_which_only_the_address_is_known_is_noted_by_it(desk) -> None:
+    context = StepContext(desk.request("compare"))
+    context.note_read("compare", "s3://bucket/a.csv", ["a"])
+    context.note_read("compare", "s3://bucket/b.csv")
+    assert [(read.uri, read.columns) for read in context.reads] == [
+        ("s3://bucket/a.csv", ("a",)),
+        ("s3://bucket/b.csv", None),
+    ]
