@@ -1,13 +1,11 @@
 """Checks that are always on, because Great Expectations passes what they catch."""
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from retrain.records import ExpectationFailure, Severity
 from retrain.validation.suites import Expectation
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 READABLE, NOT_EMPTY, UNIQUE_COLUMNS, HAS_VALUES = "readable", "not_empty", "unique_columns", "has_values"
 _ABOUT_NULLS = (
@@ -20,6 +18,11 @@ _ABOUT_NULLS = (
 def readable(reason: str) -> ExpectationFailure:
     """Say that the content is not of its format: truncated, corrupt, or something else altogether."""
     return ExpectationFailure(READABLE, None, Severity.CRITICAL, reason=reason)
+
+
+def without_quotes(text: str) -> str:
+    """Take out what a parser quotes of the data."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", text)
 
 
 def not_empty(rows: int, columns: int) -> list[ExpectationFailure]:
@@ -36,7 +39,22 @@ def unique_columns(duplicates: Iterable[str]) -> list[ExpectationFailure]:
     return [ExpectationFailure(UNIQUE_COLUMNS, name, Severity.CRITICAL, reason=reason) for name in duplicates]
 
 
-def has_values(frame: "pd.DataFrame", expectations: Sequence[Expectation]) -> list[ExpectationFailure]:
+class Columns(Protocol):
+    """What has columns: rows in a file or in memory, or a table in a database."""
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def names(self) -> Sequence[Any]:
+        """The columns."""
+
+    def is_blank(self, column: str) -> bool:
+        """Say whether every value of a column is null."""
+
+
+def has_values(data: Columns, expectations: Sequence[Expectation]) -> list[ExpectationFailure]:
     """Demand a value in every column whose values the suite speaks of: expectations hold on nulls alone.
 
     Such a column fails with the gravest severity among the expectations on it.
@@ -49,9 +67,9 @@ def has_values(frame: "pd.DataFrame", expectations: Sequence[Expectation]) -> li
             continue
         gravest[column] = min(gravest.get(column, one.severity), one.severity, key=order.index)
     return [
-        ExpectationFailure(HAS_VALUES, column, severity, len(frame), "every value is null")
+        ExpectationFailure(HAS_VALUES, column, severity, data.count, "every value is null")
         for column, severity in gravest.items()
-        if column in frame.columns and bool(frame[column].isna().all())
+        if column in data.names and data.is_blank(column)
     ]
 
 

@@ -11,9 +11,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import MissingDependencyError, SuiteError
+from retrain.validation import feed, fitting
 from retrain.validation.suites import Expectation, Suite
 
 if TYPE_CHECKING:
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
 _NOT_ARGUMENTS = frozenset(
     {"catch_exceptions", "description", "id", "meta", "notes", "rendered_content", "result_format", "severity"}
 )
+MISSING_COLUMN, WRONG_TYPE, ERROR = "missing_column", "wrong_type", "error"
 _KEY = "retrain_position"
-_SUMMARY: Mapping[str, Any] = {"result_format": "SUMMARY"}
+# Anything more would gather values of the data, and positions that are only wanted of what fails.
+_COUNTS: Mapping[str, Any] = {"result_format": "BASIC", "partial_unexpected_count": 0}
+_REASON = "retrain_reason"
 _POSITIONS: Mapping[str, Any] = {
     "result_format": "COMPLETE",
     "include_unexpected_rows": False,
@@ -34,8 +39,11 @@ _NUMBERS = (
     "element_count", "missing_count", "missing_percent", "observed_value", "unexpected_count", "unexpected_percent",
     "unexpected_percent_nonmissing", "unexpected_percent_total",
 )  # fmt: skip
-_MISSING_COLUMN = re.compile(r"column \".*\" .*does not exist|UndefinedVariableError: ")
-_WRONG_TYPE = re.compile(r"^(TypeError: |AttributeError: Can only use \.)", re.MULTILINE)
+_COLUMN_IS_MISSING = re.compile(r"column \".*\" .*does not exist|UndefinedVariableError: ")
+# PostgreSQL says that there is no such operator, or function, for a column's type.
+_TYPE_IS_WRONG = re.compile(
+    r"^(TypeError: |AttributeError: Can only use \.)|errors\.UndefinedFunction|errors\.DatatypeMismatch", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Outcome:
     """What GX said of one expectation: `result` holds numbers only, never values of the data.
 
     `about_rows`: whether it judges single rows. `crash`: why it could not be evaluated (`missing_column`, `wrong_type`
-    or `error`), with GX's message in `message`.
+    or `error`), with GX's message in `message`. `reason` is what an expectation of our own says of its failure.
     """
 
     success: bool
@@ -52,6 +60,7 @@ class Outcome:
     rows: tuple[int, ...] = ()
     crash: str | None = None
     message: str = ""
+    reason: str = ""
 
 
 def build(suite: Suite) -> list[Any]:
@@ -60,22 +69,47 @@ def build(suite: Suite) -> list[Any]:
 
 
 def run(frame: "pd.DataFrame", built: Sequence[Any], *, positions: bool = False) -> list[Outcome]:
-    """Evaluate expectations made by `build`; return one outcome each, in their order.
+    """Evaluate expectations made by `build` on one frame; see `Session.run`."""
+    with session() as opened:
+        return opened.run(frame, built, positions=positions)
 
-    The frame needs an index of 0..n-1. `positions` asks for the positions of all rows that break each one, at the price
-    of a list of them: ask only for expectations that are known to fail.
-    """
-    if not built:
-        return []
-    with _quiet() as gx:
-        # A new object per run: GX ties an expectation to the suite that it is in.
-        keyed = [one.copy(update={"meta": {_KEY: i}}, deep=True) for i, one in enumerate(built)]
+
+@contextmanager
+def session() -> "Iterator[Session]":
+    """Give a Session, which evaluates on one frame after another."""
+    with quiet() as gx:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         asset = context.data_sources.add_pandas("retrain").add_dataframe_asset("batch")
-        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-        suite = gx.ExpectationSuite(name="retrain", expectations=keyed)
-        answered = batch.validate(suite, result_format=dict(_POSITIONS if positions else _SUMMARY))
+        yield Session(asset.add_batch_definition_whole_dataframe("whole"))
+
+
+class Session:
+    """Great Expectations at work on frames."""
+
+    def __init__(self, definition: Any) -> None:
+        self._definition = definition
+
+    def run(self, frame: "pd.DataFrame", built: Sequence[Any], *, positions: bool = False) -> list[Outcome]:
+        """Evaluate expectations made by `build`; return one outcome each, in their order.
+
+        The frame needs an index of 0..n-1. `positions` asks for the positions of all rows that break each one, at the
+        price of a list of them: ask only for expectations that are known to fail.
+        """
+        if not built:
+            return []
+        fitted_frame, fitted = fitting.fit(frame, built)
+        batch = self._definition.get_batch({"dataframe": fitted_frame})
+        return evaluate(batch, fitted, _POSITIONS if positions else _COUNTS)
+
+
+def evaluate(batch: Any, built: Sequence[Any], result_format: Mapping[str, Any] = _COUNTS) -> list[Outcome]:
+    """Evaluate expectations on a batch of GX, of whatever engine; return one outcome each, in their order."""
+    from great_expectations import ExpectationSuite
+
+    # A new object per run: GX ties an expectation to the suite that it is in.
+    keyed = [one.copy(update={"meta": {_KEY: i}}, deep=True) for i, one in enumerate(built)]
+    answered = batch.validate(ExpectationSuite(name="retrain", expectations=keyed), result_format=dict(result_format))
     by_key = {result.expectation_config.meta[_KEY]: result for result in answered.results}
     if sorted(by_key) != list(range(len(built))):
         lost = sorted(set(range(len(built))) - set(by_key))
@@ -83,11 +117,41 @@ def run(frame: "pd.DataFrame", built: Sequence[Any], *, positions: bool = False)
     return [_outcome(by_key[i], one) for i, one in enumerate(built)]
 
 
+def add_up(expectation: Any, parts: Sequence[Outcome]) -> Outcome:
+    """Return the outcome over all rows from those over parts of them; the expectation itself judges the sums."""
+    if crashed := next((part for part in parts if part.crash), None):
+        return crashed
+    element, missing, unexpected = (
+        int(sum(part.result.get(name, 0) for part in parts))
+        for name in ("element_count", "missing_count", "unexpected_count")
+    )
+    metrics = {
+        "table.row_count": element,
+        "column_values.nonnull.unexpected_count": missing,
+        f"{expectation.map_metric}.filtered_row_count": element - missing,
+        f"{expectation.map_metric}.unexpected_count": unexpected,
+    }
+    return judge(expectation, metrics)
+
+
+def judge(expectation: Any, metrics: Mapping[str, Any]) -> Outcome:
+    """Let an expectation judge numbers that are known already, such as `table.row_count` or `table.columns`."""
+    with quiet():
+        try:
+            answer = expectation._validate(dict(metrics), {"result_format": dict(_COUNTS)}, None)
+        except Exception as error:  # whatever it is, it is told like any other that could not be evaluated
+            return Outcome(False, False, crash=ERROR, message=" ".join(f"{type(error).__name__}: {error}".split()))
+    if isinstance(answer, Mapping):
+        answer = SimpleNamespace(success=answer["success"], result=answer.get("result"), exception_info=None)
+    return _outcome(answer, expectation)
+
+
 def _build(one: Expectation, where: str) -> Any:
-    with _quiet():
+    with quiet():
         from great_expectations.exceptions import GreatExpectationsError
         from great_expectations.expectations.registry import get_expectation_impl
 
+        feed.register()
         try:
             implementation = get_expectation_impl(one.type)
         except GreatExpectationsError as error:
@@ -120,6 +184,7 @@ def _outcome(result: Any, expectation: Any) -> Outcome:
         rows=tuple(int(position) for position in rows),
         crash=crash,
         message=message,
+        reason=str(detail.get(_REASON) or ""),
     )
 
 
@@ -131,9 +196,9 @@ def _crash(info: Mapping[str, Any]) -> tuple[str | None, str]:
         return None, ""
     message = " ".join(str(raised[0].get("exception_message")).split())[:300]
     text = "\n".join(f"{part.get('exception_traceback')}\n{part.get('exception_message')}" for part in raised)
-    if _MISSING_COLUMN.search(text):
-        return "missing_column", f"a column that it needs is missing: {message}"
-    return ("wrong_type" if _WRONG_TYPE.search(text) else "error"), message
+    if _COLUMN_IS_MISSING.search(text):
+        return MISSING_COLUMN, f"a column that it needs is missing: {message}"
+    return (WRONG_TYPE if _TYPE_IS_WRONG.search(text) else ERROR), message
 
 
 def _is_map(expectation: Any) -> bool:
@@ -160,7 +225,7 @@ def _refusal(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[Any]:
+def quiet() -> Iterator[Any]:
     """Give `great_expectations`, without its deprecation warnings: they are about its own code and its next major.
 
     Its log of every import and temporary folder (hundreds of INFO lines) is turned down, unless somebody set a level.

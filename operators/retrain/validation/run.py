@@ -1,40 +1,39 @@
 """`validate`: says whether a batch may go on, in whole or in part."""
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any, cast
 
 from retrain.data import formats, readers, storage, writers
-from retrain.exceptions import ConfigurationError, UnreadableDataError
+from retrain.exceptions import ConfigurationError
 from retrain.records import DataRef, ExpectationFailure, Severity, ValidationStatus, ValidationVerdict
-from retrain.validation import guards, gx, quarantine
+from retrain.validation import feed, guards, gx, sql, storing
+from retrain.validation.broken import Broken
 from retrain.validation.checks import Findings, evaluate
+from retrain.validation.opening import Damaged, open_rows
+from retrain.validation.rows import Rows
+from retrain.validation.schema import skew
 from retrain.validation.suites import Suite, load_suite
 
-if TYPE_CHECKING:
-    import pandas as pd
+# So many rows of an expectation's columns are in memory at a time.
+BATCH_ROWS = 4_000_000
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """The data under judgement: its reference, the rows as a frame and as a table, and what already fails.
+class _Order:
+    """What is asked of a validation, beside its source."""
 
-    `ref` is None for a DataFrame, `table` is None for a DataFrame or for content that does not parse.
-    """
-
-    ref: DataRef | None
-    frame: "pd.DataFrame | None"
-    table: Any
-    failures: tuple[ExpectationFailure, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        return 0 if self.frame is None else len(self.frame)
+    suite: Suite
+    built: Sequence[Any]
+    store: str | None
+    limit: float
+    dataset: str | None
+    keep_copies: bool
+    pii: tuple[str, ...]
+    schema: Mapping[str, str]
+    waive: bool
+    batch_rows: int
 
 
 def validate(
@@ -44,143 +43,148 @@ def validate(
     store: str | None = None,
     quarantine_limit: float = 0.1,
     dataset: str | None = None,
+    keep_copies: bool = False,
+    pii: Sequence[str] = (),
+    schema: Mapping[str, str] | None = None,
+    waive: bool = False,
+    batch_rows: int = BATCH_ROWS,
 ) -> ValidationVerdict:
     """Judge a batch against an expectation suite: pass, warn or fail; with a `store`, set bad rows aside.
 
-    `source` is a path, URI, DataRef or DataFrame; `suite` a path, URI, dict or Suite (see `load_suite`).
-
-    *Failures.* Always on are the guards `readable` (truncated, corrupt, not of its format), `not_empty`,
-    `unique_columns` (all critical; any of them ends the check) and `has_values` (a column that the suite speaks of is
-    null throughout). A column that an expectation needs and that is missing, or of a type that it cannot be evaluated
-    on, is a critical failure whatever the expectation's severity: schema skew stops. Everything else follows its
-    severity: a failed warning gives `warn`, a failed info is listed and changes nothing.
-
-    *Critical failures.* Without a `store` they give `fail`, and `quarantined_rows` counts the distinct rows that break
-    one. With a `store`, rows that break critical row-level expectations are set aside, the rest goes on and the verdict
-    is `warn`, provided that their share is at most `quarantine_limit` and at least one row is left. Otherwise, and on
-    any critical failure that is not about single rows, the verdict is `fail` and all rows are set aside
-    (`quarantined_rows == rows`); a batch that fails a guard of content is left where it is.
-
-    *What is written* under the `store`, in folders `<dataset, else the file's stem>/<partition>/`: `quarantine/` (rows
-    with `_retrain_broken`, the expectations that each broke, and `_retrain_row`, its position), `accepted/` (the
-    remaining rows; where nothing is set aside `accepted` is the source itself, and a DataFrame is written whole),
-    `validation/` (the result without any value of the data). Names are digests of source, suite and limit: a retry
-    writes the same objects again and never doubles them.
-
-    A check that could not run is an exception: SuiteError, UnreadableDataError (not there, not allowed),
-    DigestMismatchError, StoreUnavailableError.
+    TODO
     """
     if not 0 <= quarantine_limit <= 1:
         raise ConfigurationError(f"quarantine_limit is {quarantine_limit}", expected="a share of rows from 0 to 1")
-    loaded = load_suite(suite)
-    built = gx.build(loaded)
-    batch = _open(source)
-    if batch.failures or batch.frame is None:
-        findings = Findings(batch.failures, table_level=True)
-    else:
-        findings = evaluate(batch.frame, loaded, built)
-    verdict = ValidationVerdict(
-        status=_status(findings, batch.rows, quarantine_limit if store is not None else None),
-        rows=batch.rows,
-        quarantined_rows=len(findings.broken),
-        failures=findings.failures,
-        expectations=len(loaded.expectations),
-    )
-    if store is None:
-        return verdict
-    return _persist(verdict, findings, batch, loaded, store, quarantine_limit, dataset)
-
-
-def _open(source: readers.Source) -> _Batch:
-    if not isinstance(source, DataRef | str | os.PathLike):
-        # GX names rows by index label: with 0..n-1, labels are positions.
-        frame = source.reset_index(drop=True)
-        names = formats.repeated([str(name) for name in frame.columns])
-        return _Batch(None, frame, None, _guard(len(frame), len(frame.columns), names))
-    name, uri, content = readers.format_of(source), readers.location(source), readers.fetch(source)
-    ref = source if isinstance(source, DataRef) else DataRef(uri=uri, format=name)
-    ref = replace(ref, digest=storage.digest_of(content), bytes=len(content))
-    if not content:
-        return _Batch(ref, None, None, tuple(guards.not_empty(0, 0)))
+    if batch_rows < 1:
+        raise ConfigurationError(f"batch_rows is {batch_rows}", expected="at least 1")
+    loaded = feed.resolve(load_suite(suite), source.partition if isinstance(source, DataRef) else None)
+    order = _Order(
+        loaded, gx.build(loaded), store, quarantine_limit, dataset, keep_copies,
+        tuple(sorted(pii)), schema or {}, waive, batch_rows,
+    )  # fmt: skip
+    if sql.uri_of(source):
+        return _judge_table(cast("str | DataRef", source), order)
     try:
-        parsed = formats.parse(content, name, uri)
-    except UnreadableDataError as error:
-        return _Batch(ref, None, None, (guards.readable(error.what),))
-    table = parsed.table
-    ref = replace(ref, rows=table.num_rows, schema=formats.schema_of(table.schema))
-    return _Batch(ref, parsed.frame(), table, _guard(table.num_rows, table.num_columns, parsed.duplicates))
+        with open_rows(source, digest=store is not None) as opened:
+            return _judge(opened.ref, opened.rows, order)
+    except Damaged as damaged:
+        reason = guards.without_quotes(damaged.what) if order.pii else damaged.what
+        return _conclude(damaged.ref, None, Findings((guards.readable(reason),), table_level=True), order)
 
 
-def _guard(rows: int, columns: int, duplicates: tuple[str, ...]) -> tuple[ExpectationFailure, ...]:
-    return (*guards.not_empty(rows, columns), *guards.unique_columns(duplicates))
+def _judge(ref: DataRef | None, rows: Rows | None, order: _Order) -> ValidationVerdict:
+    if rows is None:
+        return _conclude(ref, None, Findings(tuple(guards.not_empty(0, 0)), table_level=True), order)
+    guarded = (*guards.not_empty(rows.count, len(rows.names)), *guards.unique_columns(rows.duplicates))
+    if guarded:
+        rows.read_rest()
+        return _conclude(ref, rows, Findings(guarded, table_level=True), order, content=False)
+    # Known before any row is read.
+    skewed = skew(order.schema, rows.schema, rows.is_blank) if order.schema else ()
+    findings = evaluate(rows, order.suite, order.built, batch_rows=order.batch_rows, pii=frozenset(order.pii))
+    if skewed:
+        findings = replace(findings, failures=(*skewed, *findings.failures), table_level=True)
+    return _conclude(ref, rows, findings, order)
 
 
-def _status(findings: Findings, rows: int, limit: float | None) -> ValidationStatus:
+def _judge_table(source: str | DataRef, order: _Order) -> ValidationVerdict:
+    if order.keep_copies:
+        raise ConfigurationError(
+            f"{sql.uri_of(source)} cannot be copied: a table is judged where it is",
+            expected="keep_copies=False for a table",
+            remedy="Write its rows to Parquet first, as a declaration with such data does",
+        )
+    ref, rows = sql.open_table(source, order.suite)
+    if guarded := guards.not_empty(rows.count, len(rows.names)):
+        return _conclude(ref, None, Findings(tuple(guarded), table_level=True), order)
+    skewed = skew(order.schema, rows.schema, rows.is_blank) if order.schema else ()
+    findings = sql.evaluate(rows, order.suite, order.built, pii=frozenset(order.pii))
+    if skewed:
+        findings = replace(findings, failures=(*skewed, *findings.failures), table_level=True)
+    return _conclude_table(ref, findings, order)
+
+
+def _conclude_table(ref: DataRef, findings: Findings, order: _Order) -> ValidationVerdict:
+    """Decide on a table, of which nothing is set aside; with a store the result is written there, and nothing else."""
+    verdict = _verdict(findings, ref.rows or 0, None, order)
+    if order.store is None:
+        return verdict
+    if verdict.status is not ValidationStatus.FAIL:
+        verdict = replace(verdict, accepted=ref.to_dict())
+    return storing.write_result(verdict, findings, order.suite, _place(ref, order), order.pii)
+
+
+def _conclude(
+    ref: DataRef | None, rows: Rows | None, findings: Findings, order: _Order, *, content: bool = True
+) -> ValidationVerdict:
+    """Decide, and write what is to be written; `rows` without `content` are not touched, whatever the verdict."""
+    sound = rows if content else None
+    limit = None if order.store is None else order.limit
+    verdict = _verdict(findings, 0 if rows is None else rows.count, limit, order, waived=order.waive and bool(sound))
+    if order.store is None:
+        return verdict
+    place = _place(ref or _frame_ref(sound), order)
+    if sound is not None:
+        verdict = _settle(verdict, ref is None, sound, findings, place, order)
+    return storing.write_result(verdict, findings, order.suite, place, order.pii)
+
+
+def _verdict(
+    findings: Findings, rows: int, limit: float | None, order: _Order, *, waived: bool | None = None
+) -> ValidationVerdict:
+    waived = order.waive if waived is None else waived
+    return ValidationVerdict(
+        status=_status(findings, rows, limit, waived),
+        rows=rows,
+        quarantined_rows=0 if waived else findings.broken_rows or 0,
+        failures=findings.failures,
+        expectations=len(order.suite.expectations),
+    )
+
+
+def _status(findings: Findings, rows: int, limit: float | None, waived: bool) -> ValidationStatus:
     """Decide; `limit` is None where nothing can be set aside."""
     severities = {failure.severity for failure in findings.failures}
     if Severity.CRITICAL in severities:
-        count = len(findings.broken)
+        count = findings.broken_rows or 0
         repairable = limit is not None and not findings.table_level and count < rows and count <= limit * rows
-        return ValidationStatus.WARN if repairable else ValidationStatus.FAIL
+        return ValidationStatus.WARN if repairable or waived else ValidationStatus.FAIL
     return ValidationStatus.WARN if Severity.WARNING in severities else ValidationStatus.PASS
 
 
-def _persist(
-    verdict: ValidationVerdict,
-    findings: Findings,
-    batch: _Batch,
-    suite: Suite,
-    store: str,
-    limit: float,
-    dataset: str | None,
+def _settle(
+    verdict: ValidationVerdict, in_memory: bool, rows: Rows, findings: Findings, place: storing.Place, order: _Order
 ) -> ValidationVerdict:
-    table = batch.table
-    if table is None and batch.frame is not None and not batch.failures:
-        table = writers.to_table(batch.frame)
-    ref = batch.ref or _frame_ref(table)
-    folder = _folder(ref, dataset)
-    identity = hashlib.sha256(json.dumps([ref.digest, suite.digest, limit]).encode()).hexdigest()[:24]
-    failed, set_aside = verdict.status is ValidationStatus.FAIL, 0
-    accepted: DataRef | None = None if failed else ref
-    quarantined: DataRef | None = None
-    if not batch.failures and (failed or findings.broken):
-        uri = storage.join(store, "quarantine", *folder, f"{identity}.parquet")
-        quarantined = quarantine.write_quarantined(table, findings.broken, uri, whole=failed)
-        set_aside = quarantined.rows or 0
-    if accepted is not None and (set_aside or batch.ref is None):
-        uri = storage.join(store, "accepted", *folder, f"{identity}.parquet")
-        accepted = quarantine.write_accepted(table, findings.broken, uri, ref)
-    verdict = replace(
+    """Set rows aside, and say where the accepted ones are: in the source itself, where it is whole and not copied."""
+    failed = verdict.status is ValidationStatus.FAIL
+    broken = findings.broken if findings.broken is not None and not order.waive else Broken(rows.count)
+    apart = bool(len(broken))
+    accepted, quarantined = storing.split(
+        rows, broken, place, accept=not failed and (apart or in_memory), whole=failed, pii=order.pii
+    )
+    if accepted is None and not failed:
+        accepted = storing.keep_copy(place) if order.keep_copies else place.source
+    return replace(
         verdict,
-        quarantined_rows=set_aside,
+        quarantined_rows=quarantined.rows if quarantined else 0,
         accepted=accepted.to_dict() if accepted else None,
         quarantine_uri=quarantined.uri if quarantined else None,
-        result_uri=storage.join(store, "validation", *folder, f"{identity}.json"),
     )
-    _write_result(verdict, findings, suite, ref)
-    return verdict
 
 
-def _write_result(verdict: ValidationVerdict, findings: Findings, suite: Suite, ref: DataRef) -> None:
-    document = {
-        "source": {"uri": ref.uri, "partition": ref.partition, "version": ref.version, "digest": ref.digest},
-        "suite": {"name": suite.name, "digest": suite.digest},
-        "verdict": verdict.to_dict(),
-        "results": [dict(result) for result in findings.results],
-    }
-    # Through a string: kwargs from YAML may hold dates, which JSON has no type for.
-    storage.write_json(str(verdict.result_uri), json.loads(json.dumps(document, default=str)))
+def _place(ref: DataRef, order: _Order) -> storing.Place:
+    parts: list[Any] = [ref.digest or ref.uri, order.suite.digest, order.limit]
+    # What most leave alone is part of the name only where it is used.
+    settings = {"pii": order.pii, "schema": dict(order.schema), "waive": order.waive}
+    if used := {name: value for name, value in settings.items() if value}:
+        parts.append(used)
+    return storing.Place(str(order.store), order.dataset, ref, storing.identity_of(*parts))
 
 
-def _frame_ref(table: Any) -> DataRef:
+def _frame_ref(rows: Rows | None) -> DataRef:
     """Return a reference for a frame, which lies nowhere yet: what counts is its digest."""
-    digest = storage.digest_of(writers.parquet_bytes(table)) if table is not None else None
+    digest = None
+    if rows is not None:
+        (table,) = rows.tables()
+        digest = storage.digest_of(writers.parquet_bytes(table))
     return DataRef(uri="", format=formats.PARQUET, digest=digest)
-
-
-def _folder(ref: DataRef, dataset: str | None) -> list[str]:
-    stem = PurePosixPath(ref.uri.removesuffix(".gz")).stem or "frame"
-    names = [dataset or stem, *([ref.partition] if ref.partition and ref.partition != stem else [])]
-    if dataset and len(names) == 1:
-        names.append(stem)
-    return [quote(name, safe=" ") for name in names]

@@ -1,15 +1,15 @@
-"""Expectation suites from a dict, JSON or YAML; nothing in one is ever dropped silently."""
+"""Expectation suites from files, dicts and Python; nothing in one is ever dropped silently."""
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from retrain.data import storage
-from retrain.exceptions import MissingDependencyError, SuiteError, UnreadableDataError
+from retrain.exceptions import SuiteError
 from retrain.records import Severity
+from retrain.validation import suite_files, suite_objects
 
 # What Great Expectations writes beside type, kwargs and severity. A misspelt `severity` must not pass for one of them.
 _ANNOTATIONS = frozenset({"description", "expectation_context", "id", "meta", "notes", "rendered_content"})
@@ -26,6 +26,8 @@ class Expectation:
     type: str
     kwargs: Mapping[str, Any]
     severity: Severity = Severity.CRITICAL
+    notes: str = field(default="", compare=False)
+    """What somebody wrote beside it; no part of the demand, nor of the suite's digest."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -61,52 +63,30 @@ class Suite:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_suite(source: Suite | Mapping[str, Any] | str | os.PathLike[str]) -> Suite:
-    """Load a suite from a dict, or from the path or URI of a JSON or YAML (`.yaml`, `.yml`) document.
+def load_suite(source: Any, *, project_root: str | None = None) -> Suite:
+    """Load a suite from wherever it is kept.
+
+    `source` is one of: a Suite; a dict; the path or URI of a JSON or YAML (`.yaml`, `.yml`) document;
+    `gx:<folder>#<name>`, a suite of a Great Expectations project; `module:function` under `project_root`, called
+    without arguments; a GX ExpectationSuite, or a list of dicts and GX expectations, which a function may return too.
 
     The document is Great Expectations' own form: `{"name": ..., "expectations": [{"type": ..., "kwargs": {...},
     "severity": "critical" | "warning" | "info"}]}`; severity defaults to critical. Raises SuiteError where it cannot be
-    read, holds no expectation, or an entry is malformed. Whether types and kwargs exist is checked by `gx.build`.
+    read, holds no expectation, or an entry is malformed; UserCodeError where the user's function raises. Whether types
+    and kwargs exist is checked by `gx.build`.
     """
     if isinstance(source, Suite):
         return source
     if isinstance(source, Mapping):
         return _from_document(source, "the suite")
-    uri = storage.normalise(source)
-    try:
-        content = storage.read_bytes(uri)
-    except UnreadableDataError as error:
-        raise SuiteError(
-            f"The suite {uri} cannot be read: {error.what}",
-            expected="a JSON or YAML document",
-            remedy=error.remedy or "Check the path",
-        ) from error
-    return _from_document(_document(content, uri), uri)
-
-
-def _document(content: bytes, uri: str) -> Any:
-    try:
-        return _yaml(content) if uri.lower().endswith((".yaml", ".yml")) else json.loads(content)
-    except ValueError as error:
-        raise SuiteError(
-            f"The suite {uri} does not parse: {' '.join(str(error).split())[:300]}",
-            expected="a JSON document, or YAML in a file named .yaml or .yml",
-            remedy="Correct the document at the place that is named",
-        ) from error
-
-
-def _yaml(content: bytes) -> Any:
-    try:
-        from ruamel.yaml import YAML  # comes with great-expectations
-        from ruamel.yaml.error import YAMLError
-    except ImportError as error:
-        raise MissingDependencyError(
-            "A suite in YAML needs ruamel.yaml", remedy="pip install 'airflow-provider-retrain[jobs]'"
-        ) from error
-    try:
-        return YAML(typ="safe", pure=True).load(content)
-    except YAMLError as error:
-        raise ValueError(str(error)) from error
+    if not isinstance(source, str | os.PathLike):
+        return _from_document(suite_objects.to_document(source, "the suite"), "the suite")
+    text = os.fspath(source)
+    if text.startswith(suite_files.GX_PREFIX):
+        return _from_document(*suite_files.read_project(text))
+    if suite_objects.is_reference(text):
+        return _from_document(suite_objects.call(text, project_root), text)
+    return _from_document(*suite_files.read_document(source))
 
 
 def _from_document(document: Any, source: str) -> Suite:
@@ -134,9 +114,31 @@ def _expectation(entry: Any, where: str) -> Expectation:
     if severity not in set(Severity):
         allowed = " | ".join(Severity)
         raise SuiteError(f"{where} has the severity {severity!r}", expected=allowed, remedy="Use one of these")
+    if _is_open(kwargs):
+        raise SuiteError(
+            f"{where} leaves a value open ($PARAMETER)",
+            expected="values: there is nothing here that would fill them in",
+            remedy="Write the value into kwargs",
+        )
     # The id of a batch belongs to the run that wrote the suite, not to the suite.
     kept = {str(name): value for name, value in kwargs.items() if name != "batch_id"}
-    return Expectation(entry["type"], kept, Severity(severity))
+    return Expectation(entry["type"], kept, Severity(severity), _notes(entry))
+
+
+def _is_open(value: Any) -> bool:
+    """Say whether a parameter of GX, to be given at run time, is anywhere in a value."""
+    if isinstance(value, Mapping):
+        return "$PARAMETER" in value or any(map(_is_open, value.values()))
+    return isinstance(value, list | tuple) and any(map(_is_open, value))
+
+
+def _notes(entry: Mapping[str, Any]) -> str:
+    """Return what is written beside an expectation: under `notes`, or in the older `meta.notes`."""
+    meta = entry.get("meta")
+    found = entry.get("notes") or (meta.get("notes") if isinstance(meta, Mapping) else None)
+    if isinstance(found, Mapping):
+        found = found.get("content")
+    return " ".join(map(str, found)) if isinstance(found, list | tuple) else str(found or "")
 
 
 def _condition_columns(condition: Any) -> list[str]:

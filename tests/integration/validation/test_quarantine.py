@@ -59,7 +59,7 @@ def test_each_row_carries_all_that_it_broke_and_warnings_set_nothing_aside(ref, 
 def test_nothing_to_set_aside_hands_on_the_source_itself(ref, suite, store):
     verdict = validate(ref, suite(("expect_column_to_exist", {"column": "delay"})), store=store)
     assert (verdict.status, verdict.accepted, verdict.quarantine_uri) == ("pass", ref.to_dict(), None)
-    assert [one.split("/")[0] for one in files(store)] == ["validation"]
+    assert {one.split("/")[0] for one in files(store)} == {"validation"}
 
 
 def test_a_source_without_digest_gets_one(ref, suite, store):
@@ -99,7 +99,7 @@ def test_a_retry_writes_the_same_objects_and_no_more(ref, suite, store):
     written = {name: (Path(store) / name).read_bytes() for name in files(store)}
     assert validate(ref, suite(BELOW_38), store=store) == first
     assert {name: (Path(store) / name).read_bytes() for name in files(store)} == written
-    assert len(written) == 3
+    assert sorted(Path(name).suffix for name in written) == [".html", ".json", ".parquet", ".parquet"]
 
 
 def test_another_suite_limit_or_content_gets_other_objects(ref, trips, suite, store, tmp_path):
