@@ -23,6 +23,8 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "retrain.operators.links.MlflowRunLink",
             "retrain.operators.links.ModelVersionLink",
+            "retrain.operators.links.ValidationPageLink",
+            "retrain.operators.links.DriftPageLink",
         ],
         "config": {"retrain": _CONFIG},
     }
@@ -76,6 +78,13 @@ _CONFIG = {
             "version_added": "0.1.0",
             "example": "s3://ml-store/retrain",
             "default": None,
+        },
+        "page_stores": {
+            "description": "Further stores, comma-separated, whose pages the UI may show: those of declarations.",
+            "type": "string",
+            "version_added": "0.1.0",
+            "example": "s3://team-a/retrain,s3://team-b/retrain",
+            "default": "",
         },
         "poll_interval_seconds": {
             "description": "Seconds between two listings of watched data, in the triggerer.",

@@ -35,9 +35,12 @@ class Airflow:
         *,
         user: str = "admin",
         execution_port: int | None = None,
+        schedulers: int = 1,
     ) -> None:
         self.url = url
         self.commands = {name: [name] for name in COMPONENTS}
+        # More than one needs a database with row locks. The second is called `scheduler-2`.
+        self.commands |= {f"scheduler-{number}": ["scheduler"] for number in range(2, schedulers + 1)}
         if execution_port is not None:
             # On SQLite one server for everything can block itself until the lock's time-out: its event loop waits to
             # write the audit log of a REST call while the lock's holder, a task's request, waits for the event loop.
@@ -67,8 +70,9 @@ class Airflow:
         for name in names or self.commands:
             log = self.root / "logs" / f"{name}.log"
             # Logs are read from the shared folder; their own servers would listen on every interface of the machine.
-            quiet = ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
-            command = [sys.executable, "-m", "airflow", *self.commands[name], *quiet]
+            arguments = self.commands[name]
+            quiet = ["--skip-serve-logs"] if arguments[0] in ("scheduler", "triggerer") else []
+            command = [sys.executable, "-m", "airflow", *arguments, *quiet]
             self.servers[name] = start(f"airflow {name}", command, env=self.env, cwd=self.root, log=log)
 
     def wait(self, *names: str, seconds: float = 180) -> None:
@@ -94,13 +98,11 @@ class Airflow:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API and return its JSON; RefusedError with what it said when it refuses."""
         for fresh in (False, True):
-            if fresh or not self._token:
-                self._token = self._login()
             request = urllib.request.Request(
                 f"{self.url}/api/v2{path}",
                 method=method,
                 data=None if body is None else json.dumps(body).encode(),
-                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+                headers={"Authorization": f"Bearer {self.token(fresh=fresh)}", "Content-Type": "application/json"},
             )
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:
@@ -111,6 +113,12 @@ class Airflow:
                     message = f"{method} {path}: {error.code} {error.read().decode()[:1000]}"
                     raise RefusedError(error.code, message) from error
         return None
+
+    def token(self, *, fresh: bool = False) -> str:
+        """Return the user's token for the REST API; a browser sends it as the cookie `_token`."""
+        if fresh or not self._token:
+            self._token = self._login()
+        return self._token
 
     def _login(self) -> str:
         request = urllib.request.Request(

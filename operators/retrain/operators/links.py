@@ -1,8 +1,11 @@
 """Links from a task to what it made."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperatorLink
+
+from retrain.plugin.addresses import XCOM_KEY, page_path
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -44,3 +47,32 @@ class ModelVersionLink(_MlflowLink):
         if not place.get("version"):
             return ""
         return f"{place['ui_url']}/#/models/{place['model']}/versions/{place['version']}"
+
+
+class _PageLink(BaseOperatorLink):
+    """A stored page, served behind Airflow's login, of a task that pushed `{page: uri}` under `retrain_pages`."""
+
+    page: ClassVar[str]
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002
+        """Return the page's address relative to Airflow's, or nothing where the task has no such page."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        pages = XCom.get_value(ti_key=ti_key, key=XCOM_KEY)
+        if not isinstance(pages, Mapping) or not pages.get(self.page):
+            return ""
+        return page_path(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index, self.page)
+
+
+class ValidationPageLink(_PageLink):
+    """What the expectations said of the data (`validation` of `retrain_pages`)."""
+
+    name = "Validation result"
+    page = "validation"
+
+
+class DriftPageLink(_PageLink):
+    """Evidently's page on what drifted (`drift` of `retrain_pages`)."""
+
+    name = "Drift report"
+    page = "drift"
