@@ -3,19 +3,27 @@
 Everything here is read from the ledger and committed to it; no Airflow, no ML library.
 """
 
-from retrain.loop.arrival import News, news, register_arrivals
-from retrain.loop.facts import Accepted, accepted_partitions, champion_inputs, history, pending_partitions
+from retrain.loop.arrival import register_arrivals
+from retrain.loop.facts import (
+    Accepted,
+    accepted_partitions,
+    champion_inputs,
+    history,
+    pending_partitions,
+    trainable_partitions,
+)
 from retrain.loop.plan import Plan, plan_training
+from retrain.loop.replay import replay
 
 __all__ = [
     "Accepted",
-    "News",
     "Plan",
     "accepted_partitions",
     "champion_inputs",
     "history",
-    "news",
     "pending_partitions",
     "plan_training",
     "register_arrivals",
+    "replay",
+    "trainable_partitions",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import SequenceConflictError, UnreadableDataError
+from retrain.exceptions import DeclarationError, SequenceConflictError, UnreadableDataError
 from retrain.loop.streams import Kind, dataset_stream, partition_key
 from retrain.records import DataRef
 
@@ -18,28 +18,14 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 20
 
 
-@dataclass(frozen=True)
-class News:
-    """A listing: the token of each object by partition, and which of them are new since the listing before."""
-
-    tokens: Mapping[str, str] = field(default_factory=dict)
-    fresh: tuple[str, ...] = ()
-
-
-def compare_listing(tokens: Mapping[str, str], known: News) -> News:
-    """Say what is new or changed: the one decision behind every way of waiting for arrivals."""
-    fresh = tuple(sorted(name for name, token in tokens.items() if known.tokens.get(name) != token))
-    return News(dict(tokens), fresh)
-
-
-def news(template: str, known: News) -> News:
-    """List the objects that match `template` and compare with the listing before."""
-    from retrain.data import scan
-
-    return compare_listing({found.partition: found.token for found in scan(template)}, known)
-
-
-def register_arrivals(ledger: "Ledger", dataset: str, template: str) -> list[dict[str, Any]]:
+def register_arrivals(
+    ledger: "Ledger",
+    dataset: str,
+    template: str,
+    *,
+    complete: Mapping[str, Any] | None = None,
+    store: str | None = None,
+) -> list[dict[str, Any]]:
     """Append an `arrived` event for each object whose bytes the ledger does not know yet; return the new ones.
 
     An object whose token (size, time, etag) is known for its newest version is not read again. The same key with other
@@ -47,16 +33,22 @@ def register_arrivals(ledger: "Ledger", dataset: str, template: str) -> list[dic
     bytes written once more are no news (`seen` records their token), unless they were gone when they were to be
     validated. An object that cannot be read is named in the log and left to the next discovery. Repeating it is a
     no-op.
+
+    `complete` are the fields of `retrain.data.Completeness`. Of a table (`sql://`) the rows of a partition are copied
+    into the `store`, because a version has to keep its bytes; what arrived is the copy.
     """
-    from retrain.data import scan
+    from retrain.data.scan import scan_all
 
     known = _Known(ledger, dataset_stream(dataset))
     known.refresh()
     registered = []
-    for found in scan(template):
+    finished, unfinished = scan_all(template, complete, known=known.newest)
+    if unfinished:
+        log.info("%d objects are still being written: %s", len(unfinished), [one.uri for one in unfinished[:10]])
+    for found in finished:
         if known.is_unseen(found):
             try:
-                registered.append(_register(known, found))
+                registered.append(_register(known, found, _reference(found, dataset, store)))
             except UnreadableDataError as error:
                 log.warning("%s is passed over: %s", found.uri, error)
     return [payload for payload in registered if payload is not None]
@@ -83,9 +75,9 @@ class _Known:
         payload = event.payload
         if event.kind == Kind.ARRIVED:
             self.newest[payload["partition"]] = dict(payload)
-            self.tokens[payload["uri"]] = {payload["token"]}
+            self.tokens[_source(payload)] = {payload["token"]}
         elif event.kind == Kind.SEEN:
-            self.tokens.setdefault(payload["uri"], set()).add(payload["token"])
+            self.tokens.setdefault(_source(payload), set()).add(payload["token"])
         elif event.kind == Kind.VALIDATED and _was_gone(payload):
             self.gone.add(event.key)
 
@@ -102,11 +94,25 @@ def _was_gone(validated: Mapping[str, Any]) -> bool:
     return validated.get("status") == "fail" and validated.get("result_uri") is None
 
 
-def _register(known: _Known, found: "Found") -> dict[str, Any] | None:
-    from retrain.data import describe
+def _source(payload: Mapping[str, Any]) -> str:
+    """Where the object was found: a table's rows lie in the store as a copy."""
+    return str(payload.get("source") or payload["uri"])
 
-    # Only the bytes are looked at: what they mean, and whether they mean anything, is for the validation to say.
-    ref = describe(found.uri, partition=found.partition, content=False)
+
+def _reference(found: "Found", dataset: str, store: str | None) -> DataRef:
+    from retrain.data import describe, sql, storage
+
+    if not sql.is_sql(found.uri):
+        # Only the bytes are looked at: what they mean, and whether they mean anything, is for the validation to say.
+        return describe(found.uri, partition=found.partition, content=False)
+    if store is None:
+        raise DeclarationError(
+            f"{found.uri} is a table, and there is no store to copy its rows to", remedy="Declare [retrain] store"
+        )
+    return sql.extract_into(found, storage.join(store, "landed", dataset))
+
+
+def _register(known: _Known, found: "Found", ref: DataRef) -> dict[str, Any] | None:
     for _ in range(ATTEMPTS):
         kind, key, payload = _news_of(known, found, ref)
         try:
@@ -130,12 +136,19 @@ def _register(known: _Known, found: "Found") -> dict[str, Any] | None:
 def _news_of(known: _Known, found: "Found", ref: DataRef) -> tuple[Kind, str, dict[str, Any]]:
     newest = known.newest.get(found.partition)
     payload = {"partition": found.partition, "uri": ref.uri, "digest": ref.digest, "token": found.token}
-    if newest and newest["digest"] == ref.digest and not known.was_gone(found.partition):
+    if ref.uri != found.uri:
+        payload["source"] = found.uri
+    if newest and ref.digest in _digests(newest) and not known.was_gone(found.partition):
         key = f"{partition_key(found.partition, newest['version'])}#{found.token}"
         return Kind.SEEN, key, {**payload, "version": newest["version"]}
     version = newest["version"] + 1 if newest else 1
     arrived = {**payload, "version": version, "format": ref.format, "bytes": ref.bytes}
     return Kind.ARRIVED, partition_key(found.partition, version), arrived
+
+
+def _digests(arrived: Mapping[str, Any]) -> set[str]:
+    """The bytes that are this version: its own, and those of the source whose rows a person has released."""
+    return {arrived["digest"], (arrived.get("released") or {}).get("source_digest", arrived["digest"])}
 
 
 def latest_arrivals(ledger: "Ledger", dataset: str) -> dict[str, dict[str, Any]]:

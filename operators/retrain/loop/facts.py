@@ -7,22 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retrain.loop.arrival import latest_arrivals
-from retrain.loop.streams import Kind, dataset_stream, model_stream
+from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key, partition_key
+from retrain.loop.versions import identity, newest_versions, without_labels
 from retrain.records import DataRef, DriftStatus, ModelSpec, PerformanceStatus
 from retrain.registry.champions import champion
 
 if TYPE_CHECKING:
-    from retrain.ledger import Ledger
+    from datetime import datetime
+
+    from retrain.ledger import Event, Ledger
     from retrain.policy import History
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A partition version that may be trained on: the reference to its accepted rows, and its profile or None."""
+    """A partition version that validation accepted: the reference to its accepted rows, and its profile or None.
+
+    `replays` is the earlier version with the very same accepted rows, where this one was only looked at once more.
+    """
 
     key: str
     ref: DataRef
     profile_uri: str | None
+    replays: str | None = None
 
 
 def profile_options(spec: ModelSpec) -> str:
@@ -46,13 +53,41 @@ def accepted_partitions(ledger: "Ledger", dataset: str, spec: ModelSpec | None =
     """
     newest = latest_arrivals(ledger, dataset)
     own = _own_profiles(ledger, spec) if spec else {}
+    digests: dict[str, str | None] = {}
     found = []
     for event in ledger.events(dataset_stream(dataset), kinds=[Kind.VALIDATED]):
-        if event.key in newest and event.payload["accepted"]:
-            ref = DataRef.from_dict(event.payload["accepted"])
+        accepted = event.payload["accepted"]
+        digests[event.key] = (accepted or {}).get("digest")
+        if event.key in newest and accepted:
             uri = shared_profile(event.payload, spec) if spec else event.payload["profile_uri"]
-            found.append(Accepted(event.key, ref, uri or own.get(event.key)))
+            earlier = newest[event.key].get("replays")
+            same = earlier if earlier and digests.get(earlier) == accepted.get("digest") else None
+            found.append(Accepted(event.key, DataRef.from_dict(accepted), uri or own.get(event.key), same))
     return sorted(found, key=lambda one: str(one.ref.partition))
+
+
+def trainable_partitions(ledger: "Ledger", spec: ModelSpec) -> list[Accepted]:
+    """Return what may be trained on and judged by: accepted partitions, and where labels arrive apart, labelled ones.
+
+    While corrected labels are not joined yet, their partition is left out, as it is for corrected data.
+    """
+    accepted = accepted_partitions(ledger, spec.dataset, spec)
+    if spec.labels is None:
+        return accepted
+    of_base = {without_labels(key): key for key, arrived in newest_versions(ledger, spec).items() if arrived["labels"]}
+    joined = {
+        event.key: event.payload["accepted"]
+        for event in ledger.events(dataset_stream(spec.dataset), kinds=[Kind.LABELLED])
+        if event.payload["accepted"]
+    }
+    found = []
+    for one in accepted:
+        key = of_base.get(one.key)
+        if key in joined:
+            labels = parse_key(str(key))[2]
+            earlier = partition_key(*parse_key(one.replays)[:2], labels) if one.replays else None
+            found.append(Accepted(str(key), DataRef.from_dict(joined[key]), one.profile_uri, earlier))
+    return found
 
 
 def _own_profiles(ledger: "Ledger", spec: ModelSpec) -> dict[str, str]:
@@ -66,13 +101,17 @@ def _own_profiles(ledger: "Ledger", spec: ModelSpec) -> dict[str, str]:
 
 
 def pending_partitions(ledger: "Ledger", spec: ModelSpec) -> list[dict[str, Any]]:
-    """Return the newest partition versions that this model has not looked at yet, in order of partition."""
-    watched = {event.key for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])}
-    return [
-        {"partition": arrived["partition"], "version": arrived["version"]}
-        for key, arrived in latest_arrivals(ledger, spec.dataset).items()
-        if key not in watched
-    ]
+    """Return the newest partition versions that this model has not looked at yet, in order of partition.
+
+    Each is `{"partition", "version"}`, with the version of its `labels` where these arrive apart and have arrived.
+    """
+    watched = watched_keys(ledger, spec.model)
+    return [identity(key) for key in newest_versions(ledger, spec) if key not in watched]
+
+
+def watched_keys(ledger: "Ledger", model: str) -> set[str]:
+    """Return the keys of the partition versions that the model has looked at."""
+    return {event.key for event in ledger.events(model_stream(model), kinds=[Kind.WATCHED])}
 
 
 def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
@@ -106,8 +145,8 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
     version = current["version"] if current else None
     trained = ledger.last(model_stream(spec.model), Kind.JUDGED)
     known = set(trained.payload["known"]) if trained else set()
-    accepted = accepted_partitions(ledger, spec.dataset)
-    new = tuple(str(one.ref.partition) for one in accepted if one.key not in known)
+    accepted = trainable_partitions(ledger, spec)
+    new = tuple(str(one.ref.partition) for one in accepted if known.isdisjoint((one.key, one.replays)))
     watched = [seen for seen in _newest_watched(ledger, spec) if _watched_champion(seen) == version]
     measured = [seen["performance"] for seen in watched if (seen["performance"] or {}).get("status")]
     latest = measured[-1] if measured else {}
@@ -121,6 +160,7 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
         drift=tuple(
             _drift(seen) for seen in watched if seen["partition"] in new and (seen["drift"] or {}).get("status")
         ),
+        failed_at=_failed_at(ledger, spec.model, trained),
         labels_late=bool(watched) and version is not None and not (watched[-1]["performance"] or {}).get("status"),
         performance=PerformanceStatus(latest["status"]) if latest else None,
         metric=spec.metric,
@@ -130,10 +170,18 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
     )
 
 
+def _failed_at(ledger: "Ledger", model: str, trained: "Event | None") -> "datetime | None":
+    """When the last retraining ended without a model, if none has ended with one since."""
+    failed = ledger.last(model_stream(model), Kind.FAILED)
+    if failed is None or (trained is not None and trained.sequence > failed.sequence):
+        return None
+    return failed.recorded_at
+
+
 def _newest_watched(ledger: "Ledger", spec: ModelSpec) -> list[Mapping[str, Any]]:
     """What was seen on the newest version of each partition, in order of partition and not of looking."""
     seen = {event.key: event.payload for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])}
-    return [seen[key] for key in latest_arrivals(ledger, spec.dataset) if key in seen]
+    return [seen[key] for key in newest_versions(ledger, spec) if key in seen]
 
 
 def _watched_champion(watched: Mapping[str, Any]) -> str | None:

@@ -4,24 +4,32 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
-from retrain.loop.facts import accepted_partitions, champion_inputs, profile_options, shared_profile
-from retrain.loop.streams import Kind, dataset_stream, model_stream
+from retrain.loop.facts import Accepted, accepted_partitions, champion_inputs, profile_options, shared_profile
+from retrain.loop.streams import Kind, dataset_stream, labels_of, model_stream, parse_key, partition_key, validate_work
+from retrain.loop.versions import identity, without_labels
 from retrain.records import JobResult, ModelSpec
 
 if TYPE_CHECKING:
     from retrain.ledger import Claim, Ledger
 
 WATCH_STEPS = ("drift", "performance")
-NEW_STEPS = ("validate", "profile", *WATCH_STEPS)
 # How many past partitions tell what ordinary variation is; at monthly partitions, a year.
 PAST_PROFILES = 12
 # What of a verdict on the data is kept in the ledger and shown in XCom; the rest lies in the store.
-VALIDATED_FIELDS = ("status", "rows", "quarantined_rows", "quarantine_uri", "result_uri", "accepted", "expectations")
+VALIDATED_FIELDS = (
+    "status", "rows", "quarantined_rows", "quarantine_uri", "result_uri", "docs_uri", "accepted", "expectations",
+)  # fmt: skip
+LABELLED_FIELDS = ("accepted", "rows", "unlabelled", "orphans", "reason")
+_SOURCE = ("partition", "version", "uri", "format", "digest", "bytes")
 
 
-def is_validated(ledger: "Ledger", spec: ModelSpec, key: str) -> bool:
-    """Say whether the dataset's verdict on this partition version exists, from whichever model's DAG."""
-    return ledger.get(dataset_stream(spec.dataset), Kind.VALIDATED, key) is not None
+def dataset_work(ledger: "Ledger", spec: ModelSpec, key: str) -> list[str]:
+    """Name the work on this partition version that is the dataset's, and that no model's DAG has done yet."""
+    stream, base = dataset_stream(spec.dataset), without_labels(key)
+    missing = [] if ledger.get(stream, Kind.VALIDATED, base) else [base]
+    if key != base and ledger.get(stream, Kind.LABELLED, key) is None:
+        missing.append(key)
+    return [validate_work(spec.dataset, one) for one in missing]
 
 
 def outcome(ledger: "Ledger", spec: ModelSpec, key: str) -> dict[str, Any] | None:
@@ -35,28 +43,56 @@ def job(
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the steps and inputs of the job: everything for new data, only the watching for data already judged.
 
-    Where the profile of judged data was made with other options than the model's, the model makes its own.
+    Where the profile of judged data was made with other options than the model's, the model makes its own. Labels that
+    arrived apart are joined once for all models that share the dataset.
     """
-    stream = dataset_stream(spec.dataset)
+    stream, base = dataset_stream(spec.dataset), without_labels(key)
     accepted = accepted_partitions(ledger, spec.dataset, spec)
-    past = [one.profile_uri for one in accepted if one.key != key and one.profile_uri]
+    past = [one.profile_uri for one in accepted if one.key != base and one.profile_uri]
     inputs: dict[str, Any] = {"champion": champion_inputs(ledger, spec.model), "history": past[-PAST_PROFILES:]}
-    extra = ("report",) if draw_report else ()
-    if (validated := ledger.get(stream, Kind.VALIDATED, key)) is not None:
+    if (validated := ledger.get(stream, Kind.VALIDATED, base)) is not None:
         inputs["partition"] = validated.payload["accepted"]
         inputs["profile_uri"] = shared_profile(validated.payload, spec)
-        steps = WATCH_STEPS if inputs["profile_uri"] else ("profile", *WATCH_STEPS)
-        return (steps + extra if inputs["partition"] else ()), inputs
-    arrived = ledger.get(stream, Kind.ARRIVED, key)
-    if arrived is None:
+        first: tuple[str, ...] = () if inputs["profile_uri"] else ("profile",)
+        if not inputs["partition"]:
+            return (), inputs
+    else:
+        arrived = _arrived(ledger, spec.dataset, base)
+        inputs["partition"] = {name: arrived[name] for name in _SOURCE}
+        inputs["released"] = bool(arrived.get("released"))
+        inputs["schema"] = _schema_before(accepted, arrived["partition"])
+        first = ("validate", "profile")
+    if key != base:
+        first += _labels(ledger, spec, key, inputs)
+    return (*first, *WATCH_STEPS, *(("report",) if draw_report else ())), inputs
+
+
+def _labels(ledger: "Ledger", spec: ModelSpec, key: str, inputs: dict[str, Any]) -> tuple[str, ...]:
+    """Add what is known of the labels to the inputs; return the step that joins them, unless that is done."""
+    if (labelled := ledger.get(dataset_stream(spec.dataset), Kind.LABELLED, key)) is not None:
+        inputs["labelled"] = labelled.payload["accepted"]
+        return ()
+    partition, _, version = parse_key(key)
+    arrived = _arrived(ledger, labels_of(spec.dataset), partition_key(partition, int(version or 0)))
+    inputs["labels"] = {name: arrived[name] for name in _SOURCE}
+    return ("labels",)
+
+
+def _arrived(ledger: "Ledger", dataset: str, key: str) -> Mapping[str, Any]:
+    event = ledger.get(dataset_stream(dataset), Kind.ARRIVED, key)
+    if event is None:
         raise DataError(
-            f"the partition {key} of {spec.dataset} is not in the ledger",
+            f"the partition {key} of {dataset} is not in the ledger",
             expected="one that was discovered",
             remedy="Run the discovery task, or correct the partition's name",
         )
-    wanted = ("partition", "version", "uri", "format", "digest", "bytes")
-    inputs["partition"] = {name: arrived.payload[name] for name in wanted}
-    return NEW_STEPS + extra, inputs
+    return event.payload
+
+
+def _schema_before(accepted: Sequence[Accepted], partition: str) -> dict[str, str]:
+    """The columns of the accepted partition before this one, which it is to have too; nothing for the first."""
+    before = [one for one in accepted if str(one.ref.partition) < partition]
+    return dict(before[-1].ref.schema) if before else {}
 
 
 def commit(
@@ -73,19 +109,23 @@ def commit(
 
     outputs = result.outputs
     entries = []
+    stream, base = dataset_stream(spec.dataset), without_labels(key)
     made = {"profile_uri": outputs.get("profile", {}).get("uri"), "profile_options": profile_options(spec)}
     if "validate" in outputs:
         verdict = outputs["validate"]
         payload = {
-            **_identity(key),
+            **identity(base),
             **{name: verdict.get(name) for name in VALIDATED_FIELDS},
             "accepted": None if verdict["status"] == "fail" else verdict["accepted"],
             "failures": list(verdict["failures"])[:50],
             **made,
         }
-        entries.append(Entry(dataset_stream(spec.dataset), Kind.VALIDATED, key, payload, actor=actor))
+        entries.append(Entry(stream, Kind.VALIDATED, base, payload, actor=actor))
+    if "labels" in outputs:
+        joined = {**identity(key), **{name: outputs["labels"].get(name) for name in LABELLED_FIELDS}}
+        entries.append(Entry(stream, Kind.LABELLED, key, joined, actor=actor))
     watched = {
-        **_identity(key),
+        **identity(key),
         "drift": outputs.get("drift"),
         "performance": outputs.get("performance"),
         "report_uri": (outputs.get("report") or {}).get("uri"),
@@ -97,12 +137,21 @@ def commit(
     return _outcome(ledger, spec, key, watched)
 
 
+def pages(result: JobResult) -> dict[str, str]:
+    """Return the URIs of what was drawn for people, by what it shows."""
+    found = {
+        "validation": result.outputs.get("validate", {}).get("docs_uri"),
+        "drift": result.outputs.get("report", {}).get("uri"),
+    }
+    return {name: uri for name, uri in found.items() if uri}
+
+
 def _outcome(ledger: "Ledger", spec: ModelSpec, key: str, watched: Mapping[str, Any]) -> dict[str, Any]:
-    validated = ledger.get(dataset_stream(spec.dataset), Kind.VALIDATED, key)
+    validated = ledger.get(dataset_stream(spec.dataset), Kind.VALIDATED, without_labels(key))
     verdict = validated.payload if validated else {}
     drift, performance = watched.get("drift") or {}, watched.get("performance") or {}
     return {
-        **_identity(key),
+        **identity(key),
         "validation": verdict.get("status"),
         "rows": verdict.get("rows"),
         "quarantined_rows": verdict.get("quarantined_rows"),
@@ -111,8 +160,3 @@ def _outcome(ledger: "Ledger", spec: ModelSpec, key: str, watched: Mapping[str, 
         "performance": performance.get("status"),
         "metric": performance.get("metric"),
     }
-
-
-def _identity(key: str) -> dict[str, Any]:
-    partition, _, version = key.rpartition("@v")
-    return {"partition": partition, "version": int(version)}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from retrain.loop.facts import Accepted, accepted_partitions, champion_inputs
+from retrain.loop.facts import Accepted, champion_inputs, trainable_partitions
 from retrain.records import DataRef, ModelSpec, Snapshot
 from retrain.records._codec import Record
 
@@ -33,14 +33,15 @@ def plan_training(ledger: "Ledger", spec: ModelSpec) -> Plan:
 
     A partition that the champion was trained on, in any version, is never judged by.
     """
-    return split(accepted_partitions(ledger, spec.dataset, spec), spec, champion_inputs(ledger, spec.model))
+    return split(trainable_partitions(ledger, spec), spec, champion_inputs(ledger, spec.model))
 
 
 def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, Any] | None) -> Plan:
     """Decide the plan; pure."""
     if len(accepted) < spec.holdout + 1:
+        usable = "labelled" if spec.labels else "accepted"
         return Plan(
-            blocked=f"{len(accepted)} accepted partitions; at least {spec.holdout + 1} are needed: "
+            blocked=f"{len(accepted)} {usable} partitions; at least {spec.holdout + 1} are needed: "
             f"one to train on and {spec.holdout} to judge by"
         )
     training, held = accepted[: -spec.holdout], accepted[-spec.holdout :]

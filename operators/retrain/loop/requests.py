@@ -10,11 +10,16 @@ if TYPE_CHECKING:
 
 
 def open_requests(ledger: "Ledger", model: str) -> "list[Event]":
-    """Return decisions to retrain and requests that no retraining has answered yet, oldest first."""
+    """Return decisions to retrain and requests that no retraining has answered yet, oldest first.
+
+    A retraining that failed for good is an answer too: the policy says when it is worth another try.
+    """
     from retrain.ledger import ClaimState
 
     prefix = train_work(model, "")
     done = {claim.work.removeprefix(prefix) for claim in ledger.claims(prefix=prefix, state=ClaimState.DONE)}
+    for event in ledger.events(model_stream(model), kinds=[Kind.FAILED]):
+        done.update(wish["key"] for wish in event.payload["requests"])
     return [
         event
         for event in ledger.events(model_stream(model), kinds=[Kind.DECIDED, Kind.REQUESTED])

@@ -4,7 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retrain.operators.data import DataValidateOperator, PartitionDiscoverOperator, PartitionIngestOperator
+    from retrain.operators.data import (
+        DataValidateOperator,
+        PartitionDiscoverOperator,
+        PartitionIngestOperator,
+        PartitionReplayOperator,
+    )
     from retrain.operators.decide import RetrainDecideOperator
     from retrain.operators.drift import DriftCheckOperator
     from retrain.operators.model import (
@@ -27,6 +32,7 @@ _MODULES = {
     "ModelTrainOperator": "model",
     "PartitionDiscoverOperator": "data",
     "PartitionIngestOperator": "data",
+    "PartitionReplayOperator": "data",
     "RetrainDecideOperator": "decide",
     "RollbackModelOperator": "model",
     "TrainingPlanOperator": "plan",
@@ -42,6 +48,7 @@ __all__ = [
     "ModelTrainOperator",
     "PartitionDiscoverOperator",
     "PartitionIngestOperator",
+    "PartitionReplayOperator",
     "RetrainDecideOperator",
     "RollbackModelOperator",
     "TrainingPlanOperator",

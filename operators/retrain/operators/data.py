@@ -1,15 +1,17 @@
 """Operators of the way in: discover what arrived, ingest it, or validate one object by itself."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from retrain.exceptions import ClaimLostError, JobFailedError
 from retrain.hooks.ledger import claimed
-from retrain.loop.streams import partition_key, validate_work, watch_work
-from retrain.operators.job import RetrainOperator, actor, final_errors, owner
+from retrain.loop.streams import labels_of, partition_key, watch_work
+from retrain.operators.job import RetrainOperator, actor, final_errors, owner, run_name
+from retrain.operators.links import DriftPageLink, ValidationPageLink
+from retrain.plugin.addresses import XCOM_KEY as PAGES
 from retrain.records import JobResult, JobStatus, ModelSpec
 
 if TYPE_CHECKING:
@@ -17,16 +19,40 @@ if TYPE_CHECKING:
 
     from retrain.ledger import Claim, Ledger
 
-# Airflow's own limit on mapped tasks is 1,024; what is left over is taken by the next run.
-PENDING_LIMIT = 200
+# What is left over is taken by the next run.
+PENDING_LIMIT = 1000
+# So many mapped tasks at most: a backlog is worked off in runs of neighbours, which spares Airflow's cost per task.
+TASKS = 20
 NOTHING_TO_DO = JobResult(JobStatus.SUCCEEDED)
 
 
-class PartitionDiscoverOperator(RetrainOperator):
+class _ArrivalOperator(RetrainOperator):
+    """What the ways in share: registering what has arrived, the labels included."""
+
+    def register(self, ledger: "Ledger") -> list[dict[str, Any]]:
+        """Register what lies there and the ledger does not know; return what is new."""
+        from retrain.data import sql
+        from retrain.hooks.sql import sql_engine
+        from retrain.loop import register_arrivals
+
+        spec = self.model_spec
+        feeds = {spec.dataset: spec.data} | ({labels_of(spec.dataset): spec.labels} if spec.labels else {})
+        with sql.connections(sql_engine):
+            return [
+                arrived
+                for dataset, template in feeds.items()
+                for arrived in register_arrivals(
+                    ledger, dataset, template, complete=spec.complete, store=self.store_uri
+                )
+            ]
+
+
+class PartitionDiscoverOperator(_ArrivalOperator):
     """List the data, register in the ledger what is new, and return what this model has not looked at yet.
 
-    XCom: a list of `{"partition", "version"}`, in order, at most `limit` long. Reading is by reference: only objects
-    that the ledger does not know are opened, for their digest.
+    XCom: a list of `{"partition", "version"}`, in order; of a backlog of more than 20, each entry holds several under
+    `partitions`. At most `limit` partitions in all. Reading is by reference: only objects that the ledger does not know
+    are opened, for their digest.
     """
 
     def __init__(self, *, limit: int = PENDING_LIMIT, **kwargs: Any) -> None:
@@ -36,27 +62,78 @@ class PartitionDiscoverOperator(RetrainOperator):
     @final_errors
     def execute(self, context: "Context") -> list[dict[str, Any]]:  # noqa: ARG002
         """Register arrivals and list what is pending."""
-        from retrain.loop import pending_partitions, register_arrivals
+        from retrain.loop import pending_partitions
+        from retrain.loop.replay import batches
 
-        spec = self.model_spec
         with self.open_ledger() as ledger:
-            fresh = register_arrivals(ledger, spec.dataset, spec.data)
-            pending = pending_partitions(ledger, spec)[: self.limit]
+            fresh = self.register(ledger)
+            pending = pending_partitions(ledger, self.model_spec)[: self.limit]
         self.log.info("%d new, %d pending: %s", len(fresh), len(pending), [item["partition"] for item in pending])
-        return pending
+        return batches(pending, TASKS)
+
+
+class PartitionReplayOperator(_ArrivalOperator):
+    """Register past partitions once more, for the loop to validate and watch again, and deal them out to lanes.
+
+    Partitions in the range that the model has not looked at yet are taken as they are. A retry registers nothing twice.
+    XCom: as many entries as there are lanes, each with its `partitions`, in order.
+
+    :param first: the first partition, empty: from the beginning (templated)
+    :param last: the last partition, included; empty: to the end (templated)
+    :param concurrency: how many are worked off side by side (templated)
+    :param reason: why; recorded in the ledger (templated)
+    """
+
+    template_fields = ("first", "last", "concurrency", "reason")
+
+    def __init__(
+        self, *, first: str = "", last: str = "", concurrency: int | str = 1, reason: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.first = first
+        self.last = last
+        self.concurrency = concurrency
+        self.reason = reason
+
+    @final_errors
+    def execute(self, context: "Context") -> list[dict[str, Any]]:
+        """Register the range anew and return the lanes."""
+        from retrain.loop import replay
+        from retrain.loop.replay import lanes
+
+        with self.open_ledger() as ledger:
+            self.register(ledger)
+            wanted = replay(
+                ledger,
+                self.model_spec,
+                first=self.first or None,
+                last=self.last or None,
+                key=run_name(context),
+                reason=self.reason or "no reason given",
+                actor=actor(context),
+            )
+        self.log.info(
+            "%d partitions in %s lanes: %s", len(wanted), self.concurrency, [one["partition"] for one in wanted]
+        )
+        return lanes(wanted, int(self.concurrency))
 
 
 class PartitionIngestOperator(RetrainOperator):
     """Validate a partition, profile it, and watch the champion on it, in one job.
 
     The verdict on the data belongs to the dataset and is made once, however many models share it; drift and performance
-    belong to the model. Both are committed to the ledger in one transaction that proves the claims.
+    belong to the model. Both are committed to the ledger in one transaction that proves the claims. Of several
+    partitions each is a job and a commit of its own: one that fails does not hold up the others, and fails the task at
+    the end.
 
-    :param partition: `{"partition", "version"}` as `PartitionDiscoverOperator` returns it (templated)
+    XCom: the outcome, of several partitions `{"partition", "outcomes"}`.
+
+    :param partition: `{"partition", "version"}` or several, as `PartitionDiscoverOperator` returns them (templated)
     :param draw_report: also draw Evidently's page when the verdict is drift (`report_uri` in the ledger)
     """
 
     template_fields = ("partition",)
+    operator_extra_links = (ValidationPageLink(), DriftPageLink())
 
     def __init__(self, *, partition: Mapping[str, Any], draw_report: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,17 +150,38 @@ class PartitionIngestOperator(RetrainOperator):
 
     @final_errors
     def _ingest(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        several = self.partition.get("partitions")
+        outcomes: list[dict[str, Any]] = []
+        failures: list[Exception] = []
+        with self.open_ledger() as ledger:
+            for one in several or [self.partition]:
+                key = partition_key(one["partition"], one["version"], one.get("labels"))
+                try:
+                    outcome, event = self._one(context, ledger, key, event)
+                    outcomes.append(outcome)
+                except Exception as error:
+                    if not several:
+                        raise
+                    self.log.exception("%s failed, going on with the next", key)
+                    failures.append(error)
+        if failures:
+            raise next((one for one in failures if not isinstance(one, AirflowFailException)), failures[0])
+        return {"partition": self.partition["partition"], "outcomes": outcomes} if several else outcomes[0]
+
+    def _one(
+        self, context: "Context", ledger: "Ledger", key: str, event: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+        """Take one partition in; return its outcome, and the event if it is for a later one."""
         from retrain.loop import ingest
 
-        spec, key = self.model_spec, partition_key(self.partition["partition"], self.partition["version"])
-        with self.open_ledger() as ledger:
-            if done := ingest.outcome(ledger, spec, key):
-                return done
-            with self._claimed(context, ledger, watch_work(spec.model, key)) as claim:
-                if ingest.is_validated(ledger, spec, key):
-                    return self._work(context, ledger, key, [claim], event)
-                with self._claimed(context, ledger, validate_work(spec.dataset, key)) as dataset_claim:
-                    return self._work(context, ledger, key, [claim, dataset_claim], event)
+        spec = self.model_spec
+        if done := ingest.outcome(ledger, spec, key):
+            return done, event
+        with ExitStack() as stack:
+            claims = [stack.enter_context(self._claimed(context, ledger, watch_work(spec.model, key)))]
+            for work in ingest.dataset_work(ledger, spec, key):
+                claims.append(stack.enter_context(self._claimed(context, ledger, work)))  # noqa: PERF401
+            return self._work(context, ledger, key, claims, event), None
 
     @contextmanager
     def _claimed(self, context: "Context", ledger: "Ledger", work: str) -> "Iterator[Claim]":
@@ -109,11 +207,12 @@ class PartitionIngestOperator(RetrainOperator):
 
         steps, inputs = ingest.job(ledger, self.model_spec, key, draw_report=self.draw_report)
         # Data that was refused for another model of the same dataset leaves nothing to run: it was looked at.
-        result = self.run(context, self.request(context, steps, inputs), event) if steps else NOTHING_TO_DO
+        result = self.run(context, self.request(context, steps, inputs), event, ledger) if steps else NOTHING_TO_DO
         try:
             outcome = ingest.commit(ledger, self.model_spec, key, result, claims, actor=actor(context))
         except ClaimLostError as error:
             raise JobFailedError(f"{key} was taken over while this task was away: {error}") from error
+        context["ti"].xcom_push(key=PAGES, value=ingest.pages(result))
         self.log.info("%s: %s", key, outcome)
         return outcome
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import timezone
 
 from retrain.loop.streams import Kind, model_stream
-from retrain.operators.job import RetrainOperator, actor, final_errors
-from retrain.operators.plan import run_name
+from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, AssetAlias, Context

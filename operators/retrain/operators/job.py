@@ -32,6 +32,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+# Trying again cannot mend these.
+FINAL_ERRORS = (ConfigurationError, DataError, PromotionRefusedError)
+
+
 def final_errors(execute: Callable[P, T]) -> Callable[P, T]:
     """Let an error that no retry can mend fail the task at once; every other error goes to Airflow's retries."""
 
@@ -39,7 +43,7 @@ def final_errors(execute: Callable[P, T]) -> Callable[P, T]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return execute(*args, **kwargs)
-        except (ConfigurationError, DataError, PromotionRefusedError) as error:
+        except FINAL_ERRORS as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     return wrapped
@@ -122,18 +126,36 @@ class RetrainOperator(BaseOperator):
             origin=origin(context),
         )
 
-    def run(self, context: "Context", request: JobRequest, event: Mapping[str, Any] | None = None) -> JobResult:
+    def run(
+        self,
+        context: "Context",
+        request: JobRequest,
+        event: Mapping[str, Any] | None = None,
+        ledger: "Ledger | None" = None,
+    ) -> JobResult:
         """Run the job where it is declared to run and return its result; a failed job raises.
 
-        `event` is what the triggerer brought back when the job was deferred (a pod).
+        `event` is what the triggerer brought back when the job was deferred (a pod). With a `ledger` what the job has
+        read is recorded, also when it failed.
         """
         try:
             result = self._run(runtime_from_dict(self.runtime), context, request, event)
         finally:
             self._end = None
         self._log_cost(result)
+        if ledger is not None and result.reads:
+            self._record_reads(context, request, result, ledger)
         raise_for(result)
         return result
+
+    def _record_reads(self, context: "Context", request: JobRequest, result: JobResult, ledger: "Ledger") -> None:
+        from retrain.jobs.steps import fingerprint
+        from retrain.loop.access import read_entry
+
+        key = f"{owner(context)}/{context['ti'].try_number}/{fingerprint(request.steps, request.inputs)}"
+        ledger.append_all(
+            [read_entry(request.spec.model, result, key=key, origin=request.origin, actor=actor(context))]
+        )
 
     def on_kill(self) -> None:
         """End the child process or the pod: Airflow's handler of SIGTERM does no more than call this."""
@@ -179,10 +201,24 @@ def raise_for(result: JobResult) -> None:
     raise AirflowFailException(message)
 
 
+def run_name(context: "Context") -> str:
+    """Name the DAG run: the owner of a retraining's claims, and the key of what it commits once."""
+    ti = context["ti"]
+    return f"{ti.dag_id}/{ti.run_id}"
+
+
 def owner(context: "Context") -> str:
     """Name who works: DAG, run, task and map index. Not the try: a retry keeps its claim."""
+    from retrain.ledger import task_owner
+
     ti = context["ti"]
-    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}[{getattr(ti, 'map_index', -1)}]"
+    return task_owner(ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
+
+
+def is_last_try(context: "Context") -> bool:
+    """Say whether Airflow will not try this task again by itself."""
+    ti = context["ti"]
+    return ti.try_number > (getattr(ti, "max_tries", 0) or 0)
 
 
 def origin(context: "Context") -> dict[str, str]:

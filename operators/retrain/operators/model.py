@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from retrain.exceptions import ContractError
+from retrain.exceptions import ContractError, RetrainError
 from retrain.loop.streams import Kind, model_stream
-from retrain.operators.job import RetrainOperator, actor, final_errors
+from retrain.operators.job import FINAL_ERRORS, RetrainOperator, actor, final_errors, is_last_try, run_name
 from retrain.operators.links import MlflowRunLink, ModelVersionLink
-from retrain.operators.plan import run_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from retrain.ledger import Event, Ledger
 
+# Of an error's text; a traceback belongs into the log.
+REASON = 2_000
 ALL_STEPS = ("train", "evaluate", "gate", "register")
 # Where a step's output is found by a later job, when the steps run in tasks of their own.
 _INPUT_OF = {"train": "trained", "evaluate": "evaluated", "gate": "gated", "register": "registered"}
@@ -52,6 +53,27 @@ class ModelTrainOperator(RetrainOperator):
 
     @final_errors
     def _run_steps(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        try:
+            return self._train(context, event)
+        except Exception as error:
+            if isinstance(error, (AirflowFailException, *FINAL_ERRORS)) or is_last_try(context):
+                self._give_up(context, error)
+            raise
+
+    def _give_up(self, context: "Context", error: Exception) -> None:
+        """Record that what asked for this retraining gets no model from it; not, that it is done: it can be cleared."""
+        from retrain.ledger import Entry
+
+        payload = {"reason": str(error)[:REASON], "requests": list(self.plan.get("requests") or ())}
+        stream = model_stream(self.model_spec.model)
+        entry = Entry(stream, Kind.FAILED, run_name(context), payload, actor=actor(context))
+        try:
+            with self.open_ledger() as ledger:
+                ledger.append_all([entry])
+        except RetrainError as other:
+            self.log.warning("that the training failed could not be recorded: %s", other)
+
+    def _train(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         from retrain.data import storage
 
         plan = storage.read_json(self.plan["plan_uri"])
@@ -63,7 +85,9 @@ class ModelTrainOperator(RetrainOperator):
             "params": plan["params"],
             **{_INPUT_OF[step]: self.plan[step] for step in ALL_STEPS if step in self.plan},
         }
-        result = self.run(context, self.request(context, tuple(self.steps), inputs), event)
+        request = self.request(context, tuple(self.steps), inputs)
+        with self.open_ledger() as ledger:
+            result = self.run(context, request, event, ledger)
         state = {**self.plan, **result.outputs}
         if "gate" in state:
             self.log.info("gate: %s", "; ".join([state["gate"]["status"], *state["gate"]["reasons"]]))
@@ -98,6 +122,7 @@ class ModelTrainOperator(RetrainOperator):
             "run_id": trained["run_id"],
             "model_uri": trained["model_uri"],
             "training_key": trained["training_key"],
+            "frame": trained.get("frame"),
             "profile_uri": trained["profile_uri"],
             "snapshot_uri": plan["snapshot_uri"],
             "partitions": [ref["partition"] for ref in plan["snapshot"]["partitions"]],

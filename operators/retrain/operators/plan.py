@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from retrain.exceptions import ContractError
 from retrain.loop.streams import Kind, model_stream
-from retrain.operators.job import RetrainOperator, actor, final_errors
+from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -104,12 +104,6 @@ class TrainingPlanOperator(RetrainOperator):
             "holdout": [ref.partition for ref in plan.holdout],
             "champion": plan.champion["version"] if plan.champion else None,
         }
-
-
-def run_name(context: "Context") -> str:
-    """Name the DAG run: the owner of a retraining's claims, and the key of what it commits once."""
-    ti = context["ti"]
-    return f"{ti.dag_id}/{ti.run_id}"
 
 
 def _is_asked_for(context: "Context") -> bool:

@@ -13,7 +13,7 @@ class DataRef(Record):
     """One immutable object of tabular data: where it lies, how to read it, and what it must contain.
 
     `digest` is `sha256:<hex>` over the object's bytes; a reader that is given a digest proves it.
-    `schema` maps column names, in order, to Arrow type names (`"int64"`, `"timestamp[us]"`, ...).
+    `labels` is the version of the labels that were joined, where these arrive apart. `schema` maps column names, in order, to Arrow type names (`"int64"`, `"timestamp[us]"`, ...).
     """
 
     uri: str
@@ -24,6 +24,15 @@ class DataRef(Record):
     rows: int | None = None
     bytes: int | None = None
     schema: Mapping[str, str] = field(default_factory=dict)
+    labels: int | None = None
+
+    @property
+    def key(self) -> str:
+        """`2013-02@v1`, with labels of their own `2013-02@v1+l1`; as much of it as is known."""
+        name = self.partition or self.uri
+        if self.version is None:
+            return name
+        return f"{name}@v{self.version}" + (f"+l{self.labels}" if self.labels is not None else "")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """`ContinuousTraining(...)`: one declaration becomes the DAGs of a model."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +18,8 @@ from airflow.sdk import (
 )
 
 from retrain.jobs.runtime import Runtime
-from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator
+from retrain.loop.streams import labels_of
+from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator, PartitionReplayOperator
 from retrain.operators.decide import RetrainDecideOperator
 from retrain.operators.model import ModelPromoteOperator, ModelTrainOperator, RollbackModelOperator
 from retrain.operators.plan import TrainingPlanOperator
@@ -26,15 +29,18 @@ from retrain.triggers.arrival import PartitionArrivalTrigger
 
 # Only a lower bound for the timetables; runs of the past are never made up for.
 START = datetime(2024, 1, 1, tzinfo=UTC)
+# So many partitions of a backfill may be worked off side by side; its form chooses how many are.
+MAX_LANES = 16
 
 
 class ContinuousTraining:
-    """Declare a model, and get its DAGs: `<model>.data`, `<model>.train` and `<model>.rollback`.
+    """Declare a model, and get its DAGs: `<model>.data`, `.backfill`, `.train` and `.rollback`.
 
     The data DAG is woken by arriving files (nobody polls in a worker) and by a slow schedule that sweeps up whatever an
     event was lost for. It validates, profiles, watches the champion, and decides. The training DAG is woken by a
-    decision, run by hand with a typed form, and swept likewise. Three DAGs, so that Airflow's permissions can tell who
-    may do what.
+    decision, run by hand with a typed form, and swept likewise. The backfill DAG takes a range of past partitions in
+    once more, in order, at the concurrency that its form is given. Several DAGs, so that Airflow's permissions can tell
+    who may do what.
 
     Used once, at the top of a DAG file. Nothing is read or connected to; a wrong declaration raises DeclarationError
     with all that is wrong.
@@ -52,6 +58,7 @@ class ContinuousTraining:
     :param project_root: where `train`, `prepare` and `expectations` are found; default `[retrain] project_root`, else
         the DAG bundle
     :param runtime: where training, evaluation and the judging of data run
+    :param wake_on: assets of other DAGs whose events wake the loop too
     :param watch: wake the loop when files arrive; without it only the sweep does. How often the triggerer looks is a
         setting of the deployment: `[retrain] poll_interval_seconds`
     :param sweep: cron expression of the slow schedule of the data DAG and the training DAG
@@ -75,6 +82,7 @@ class ContinuousTraining:
         store: str | None = None,
         project_root: str | None = None,
         runtime: Runtime | None = None,
+        wake_on: Sequence[Asset] = (),
         watch: bool = True,
         sweep: str = "17 * * * *",
         retries: int = 3,
@@ -102,6 +110,7 @@ class ContinuousTraining:
         )
         self.rules = checked(self.spec, retrain)
         self.watch = watch
+        self.wake_on = tuple(wake_on)
         self.sweep = sweep
         self.draw_report = draw_report
         self.tags = ["retrain", model, *tags]
@@ -121,20 +130,32 @@ class ContinuousTraining:
         }
         self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
         self.data_dag = self._data_dag()
+        self.backfill_dag = self._backfill_dag()
         self.train_dag = self._train_dag()
         self.rollback_dag = self._rollback_dag()
 
     @property
     def arrivals(self) -> Asset:
         """The asset that stands for the arrival of data; models that share a dataset share it and its watcher."""
-        dataset = self.spec.dataset
-        trigger = PartitionArrivalTrigger(self.spec.data)
+        return self._arrivals(self.spec.dataset, self.spec.data)
+
+    def _arrivals(self, dataset: str, data: str) -> Asset:
+        trigger = PartitionArrivalTrigger(data, complete=dict(self.spec.complete))
         return Asset(
             name=f"retrain.arrivals.{dataset}",
             uri=f"retrain://arrivals/{dataset}",
             group="retrain",
             watchers=[AssetWatcher(name=f"retrain.arrivals.{dataset}", trigger=trigger)] if self.watch else [],
         )
+
+    def _wakes(self) -> Any:
+        """What wakes the data DAG beside its sweep: arrivals, labels that arrive apart, assets of other DAGs."""
+        assets: list[Any] = [*self.wake_on]
+        if self.watch:
+            assets.append(self.arrivals)
+            if self.spec.labels is not None:
+                assets.append(self._arrivals(labels_of(self.spec.dataset), self.spec.labels))
+        return functools.reduce(operator.or_, assets) if assets else None
 
     def _dag(self, kind: str, schedule: Any, doc: str, **options: Any) -> DAG:
         return DAG(
@@ -149,30 +170,61 @@ class ContinuousTraining:
             **options,
         )
 
-    def _swept(self, asset: Asset | None) -> Any:
+    def _swept(self, asset: Any) -> Any:
         timetable = CronTriggerTimetable(self.sweep, timezone="UTC")
         return timetable if asset is None else AssetOrTimeSchedule(assets=asset, timetable=timetable)
 
     def _data_dag(self) -> DAG:
         doc = "Takes in what arrives: validates it, watches the champion on it, decides whether to retrain."
-        with self._dag("data", self._swept(self.arrivals if self.watch else None), doc) as dag:
+        with self._dag("data", self._swept(self._wakes()), doc) as dag:
             discover = PartitionDiscoverOperator(task_id="discover", **self._common)
-            ingest = PartitionIngestOperator.partial(
-                task_id="ingest",
-                draw_report=self.draw_report,
-                map_index_template="{{ task.partition['partition'] }}",
-                max_active_tis_per_dagrun=1,  # in order: drift and decay are read as a history
-                **self._common,
-            ).expand(partition=discover.output)
-            decide = RetrainDecideOperator(
-                task_id="decide",
-                rules=[rule.to_dict() for rule in self.rules],
-                wakes=(self.wanted, AssetAlias(f"retrain.wanted.{self.spec.model}")),
-                # With nothing pending `ingest` is skipped, and a schedule may be due all the same.
-                trigger_rule=TriggerRule.NONE_FAILED,
+            # One at a time: drift and decay are read as a history.
+            self._ingest(discover, 1)
+        return dag
+
+    def _ingest(self, partitions: Any, side_by_side: int) -> None:
+        """Add the tasks that take partitions in and decide whether to retrain."""
+        ingest = PartitionIngestOperator.partial(
+            task_id="ingest",
+            draw_report=self.draw_report,
+            map_index_template="{{ task.partition['partition'] }}",
+            max_active_tis_per_dagrun=side_by_side,
+            **self._common,
+        ).expand(partition=partitions.output)
+        decide = RetrainDecideOperator(
+            task_id="decide",
+            rules=[rule.to_dict() for rule in self.rules],
+            wakes=(self.wanted, AssetAlias(f"retrain.wanted.{self.spec.model}")),
+            # With nothing pending `ingest` is skipped, and a schedule may be due all the same.
+            trigger_rule=TriggerRule.NONE_FAILED,
+            **self._common,
+        )
+        ingest >> decide
+
+    def _backfill_dag(self) -> DAG:
+        doc = (
+            "Takes a range of past partitions in once more: validates them and watches the champion on them, in order."
+        )
+        form = {
+            "first": Param(None, type=["null", "string"], title="First partition", description="Empty: the oldest."),
+            "last": Param(
+                None, type=["null", "string"], title="Last partition", description="Included. Empty: the newest."
+            ),
+            "concurrency": Param(
+                1, type="integer", minimum=1, maximum=MAX_LANES, title="Side by side", description="How many at a time."
+            ),
+            "reason": Param(type="string", title="Why?", minLength=3, maxLength=500),
+        }
+        with self._dag("backfill", None, doc, params=form) as dag:
+            replay = PartitionReplayOperator(
+                task_id="replay",
+                first="{{ params.first or '' }}",
+                last="{{ params.last or '' }}",
+                concurrency="{{ params.concurrency }}",
+                reason="{{ params.reason }}",
                 **self._common,
             )
-            ingest >> decide
+            self._ingest(replay, MAX_LANES)
         return dag
 
     def _train_dag(self) -> DAG:

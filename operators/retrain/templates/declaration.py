@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from retrain.exceptions import ContractError, DeclarationError
+from retrain.exceptions import ContractError, DeclarationError, RetrainError
 from retrain.records import ModelSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -28,8 +28,7 @@ def checked(spec: ModelSpec, rules: Sequence[Any]) -> tuple[Any, ...]:
     if not isinstance(rules, list | tuple):
         problems.append(f"retrain={rules!r}: must be a list of rules, as in [NewData(every=3), Every('@monthly')]")
         rules = ()
-    if spec.data.count("{partition}") != 1:
-        problems.append(f"data={spec.data!r}: must hold {{partition}} once, as in s3://bucket/{{partition}}.parquet")
+    problems += _data(spec)
     if spec.rule not in RULES:
         problems.append(f"rule={spec.rule!r}: must be {' or '.join(RULES)}")
     problems += [
@@ -42,6 +41,24 @@ def checked(spec: ModelSpec, rules: Sequence[Any]) -> tuple[Any, ...]:
             f"the declaration of {spec.model!r} has {len(problems)} problems: " + "; ".join(problems)
         )
     return tuple(rules)
+
+
+def _data(spec: ModelSpec) -> list[str]:
+    problems = [
+        f"{field}={value!r}: must hold {{partition}} once, as in s3://bucket/{{partition}}.parquet"
+        for field, value in (("data", spec.data), ("labels", spec.labels))
+        if value is not None and value.count("{partition}") != 1
+    ]
+    if spec.labels is not None and not spec.key:
+        problems.append("labels without key: must name the columns by which labels and data are joined, as key=['id']")
+    if spec.complete:
+        from retrain.data import Completeness  # only where it is used: a declaration without it parses faster
+
+        try:
+            Completeness.from_dict(spec.complete)
+        except RetrainError as error:
+            problems.append(f"complete={dict(spec.complete)!r}: {error}")
+    return problems
 
 
 def _names(spec: ModelSpec) -> list[str]:

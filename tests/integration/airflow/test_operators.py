@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from retrain import NewData
 from retrain.data import storage, write_parquet
 from retrain.exceptions import JobFailedError, RegistryUnavailableError
-from retrain.ledger import ClaimState, Ledger
-from retrain.loop.streams import validate_work, watch_work
+from retrain.ledger import ClaimState
+from retrain.loop.streams import watch_work
 from retrain.operators import (
     DataValidateOperator,
     DriftCheckOperator,
@@ -23,7 +23,6 @@ from retrain.operators import (
     ModelRegisterOperator,
     ModelTrainOperator,
     PartitionDiscoverOperator,
-    PartitionIngestOperator,
     RetrainDecideOperator,
     RollbackModelOperator,
     TrainingPlanOperator,
@@ -31,81 +30,15 @@ from retrain.operators import (
 from retrain.records import ModelSpec
 from retrain.registry import RegistryClient, credentials
 from scripts.services.mlflow import MlflowServer
-from tests.support.airflow_tasks import connect, connect_ledger, context
-from tests.support.project import Project, orders
+from tests.support.airflow_tasks import connect, context
+from tests.support.project import orders
+from tests.support.shop import SUITE, Shop
 
 pytestmark = [
     pytest.mark.integration,
     # MLflow warns about type hints of its own when it is imported.
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
-SUITE = {
-    "name": "orders",
-    "expectations": [
-        {
-            "type": "expect_column_values_to_be_between",
-            "kwargs": {"column": "items", "min_value": 0},
-            "severity": "critical",
-        },
-        {"type": "expect_column_to_exist", "kwargs": {"column": "shop"}, "severity": "critical"},
-    ],
-}
-DEAD = "http://127.0.0.1:9"
-
-
-class Shop:
-    """A user's project with a suite, a feed, a ledger, and the operators on them."""
-
-    def __init__(self, root: Path, project: Project) -> None:
-        self.root, self.project = root, project
-        self.feed = root / "feed"
-        project.write("suite.json", json.dumps(SUITE))
-        self.suite = project.root / project.package / "suite.json"
-        self.ledger = Ledger.open(f"sqlite:///{root}/ledger.db", migrate=True)
-        self.store = (root / "store").as_uri()
-        self.options: dict[str, Any] = {}
-        self.spec = project.spec(
-            data=f"{self.feed}/{{partition}}.parquet", expectations=f"{project.package}/suite.json", margin=0.5,
-            project_root=str(project.root),
-        )  # fmt: skip
-
-    def land(self, name: str, frame: pd.DataFrame | bytes | None = None, seed: int = 0) -> None:
-        path = self.feed / f"{name}.parquet"
-        if isinstance(frame, bytes):
-            self.feed.mkdir(exist_ok=True)
-            path.write_bytes(frame)
-        else:
-            write_parquet(orders(300, seed) if frame is None else frame, str(path))
-
-    def run(self, kind: type, task_id: str, task: dict[str, Any] | None = None, **options: Any) -> Any:
-        """Execute an operator and send its answer through JSON, as XCom does."""
-        common = {"spec": self.spec, "store": self.store, **self.options}
-        task = task or context(task_id, dag_id=f"{self.spec.model}.data")
-        return json.loads(json.dumps(kind(task_id=task_id, **{**common, **options}).execute(task)))
-
-    def discover(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.run(PartitionDiscoverOperator, "discover")
-        return found
-
-    def ingest(self, partition: dict[str, Any], **options: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self.run(PartitionIngestOperator, "ingest", partition=partition, **options)
-        return found
-
-    def claims(self, key: str) -> list[ClaimState | None]:
-        """The states of the claims on a partition: the model's, the dataset's."""
-        works = (watch_work(self.spec.model, key), validate_work(self.spec.dataset, key))
-        return [found.state if (found := self.ledger.get_claim(work)) else None for work in works]
-
-
-@pytest.fixture
-def shop(tmp_path: Path, project: Project, monkeypatch):
-    connect_ledger(monkeypatch, tmp_path / "ledger.db")
-    connect(monkeypatch, "mlflow_default", conn_type="mlflow", host=DEAD)
-    made = Shop(tmp_path, project)
-    yield made
-    made.ledger.close()
-
-
 JANUARY = {"partition": "2024-01", "version": 1}
 
 
@@ -394,6 +327,14 @@ def test_code_of_the_user_that_raises_is_shown_with_its_line(running: Shop) -> N
         retrain(shop, "manual__1")
     assert "no luck today" in str(error.value)
     assert "train.py" in str(error.value)
+    # It is answered: no sweep tries it again, and the policy knows when it is worth another try.
+    failed = shop.ledger.last(f"model:{shop.spec.model}", "failed")
+    assert "no luck today" in failed.payload["reason"]
+    with pytest.raises(AirflowSkipException, match="Nothing asks"):
+        shop.run(TrainingPlanOperator, "plan", context("plan", dag_id=f"{shop.spec.model}.train", run_id="sweep"))
+    decided = shop.run(RetrainDecideOperator, "decide", rules=[NewData(every=1)])
+    assert not decided["retrain"]
+    assert "the last training failed at" in decided["reasons"][-1]
 
 
 def test_wrong_credentials_fail_at_once_and_name_the_server(running: Shop, mlflow_server, monkeypatch) -> None:

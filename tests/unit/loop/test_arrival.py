@@ -12,8 +12,8 @@ from sqlalchemy import event
 
 from retrain.exceptions import DeclarationError
 from retrain.ledger import Ledger
-from retrain.loop import News, news, register_arrivals
-from retrain.loop.arrival import compare_listing, latest_arrivals
+from retrain.loop import register_arrivals
+from retrain.loop.arrival import latest_arrivals
 
 STREAM = "dataset:orders"
 
@@ -205,21 +205,3 @@ def test_the_newest_version_of_each_partition_in_order_of_partition(feed) -> Non
     feed.land("2024-02", "corrected")
     feed.discover()
     assert list(latest_arrivals(feed.ledger, "orders")) == ["2024-01@v1", "2024-02@v2"]
-
-
-def test_a_listing_is_compared_by_token() -> None:
-    first = compare_listing({"a": "1", "b": "1"}, News())
-    assert first.fresh == ("a", "b")
-    assert compare_listing({"a": "1", "b": "1"}, first).fresh == ()
-    assert compare_listing({"a": "2", "b": "1", "c": "1"}, first).fresh == ("a", "c")
-    without = compare_listing({"b": "1"}, first)
-    assert without.fresh == ()
-    assert compare_listing({"a": "1", "b": "1"}, without).fresh == ("a",)
-
-
-def test_news_are_what_the_store_lists(feed) -> None:
-    feed.land("2024-01")
-    known = news(feed.template, News())
-    assert known.fresh == ("2024-01",)
-    feed.land("2024-02")
-    assert news(feed.template, known).fresh == ("2024-02",)

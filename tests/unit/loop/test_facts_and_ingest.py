@@ -59,7 +59,7 @@ def test_each_model_has_its_own_pending_partitions_of_a_shared_dataset(feed, led
     take_in("2024-01@v1")
     other = declared(model="other", data=spec.data)
     assert pending_partitions(ledger, other) == [{"partition": "2024-01", "version": 1}]
-    assert ingest.is_validated(ledger, other, "2024-01@v1")
+    assert ingest.dataset_work(ledger, other, "2024-01@v1") == []
 
 
 def test_a_corrected_partition_is_pending_and_not_trained_on_until_it_is_judged(feed, ledger, spec, take_in) -> None:
@@ -170,7 +170,7 @@ def test_a_task_that_was_away_too_long_cannot_commit(feed, ledger, spec) -> None
     fast = ledger.claim(work, "dag/run-2/ingest[0]", lease_seconds=60, take_over=True)
     with pytest.raises(ClaimLostError):
         ingest.commit(ledger, spec, key, result(key, "fail"), [slow], actor="slow")
-    assert not ingest.is_validated(ledger, spec, key)
+    assert ingest.dataset_work(ledger, spec, key)
     ingest.commit(ledger, spec, key, result(key), [fast], actor="fast")
     assert ledger.get_claim(work).state is ClaimState.DONE
     with pytest.raises(ClaimLostError):
@@ -276,3 +276,11 @@ def test_an_old_partition_that_is_corrected_is_not_the_latest_performance(
         ("2024-03", DriftStatus.DRIFT),
         ("2024-04", DriftStatus.OK),
     ]
+
+
+def test_a_failed_training_is_known_until_one_has_ended_with_a_model(ledger, spec) -> None:
+    assert history(ledger, spec).failed_at is None
+    failed = ledger.append("model:returns", "failed", "run-1", {"reason": "no target", "requests": []}).event
+    assert history(ledger, spec).failed_at == failed.recorded_at
+    ledger.append("model:returns", "judged", "run-2", JUDGED)
+    assert history(ledger, spec).failed_at is None

@@ -91,3 +91,12 @@ def test_requests_of_a_model_whose_name_begins_alike_are_left_alone(ledger, ask)
     claims, _ = claim(ledger, "dag/run")
     ledger.append_all([], claims=claims)
     assert [event.key for event in open_requests(ledger, "returns-2")] == ["r1"]
+
+
+def test_a_training_that_failed_for_good_is_an_answer_and_leaves_its_claims(ledger, ask) -> None:
+    ask("r1")
+    claims, wishes = claim(ledger, "returns.train/run-1")
+    ledger.append(STREAM, "failed", "returns.train/run-1", {"reason": "no target", "requests": wishes})
+    assert open_requests(ledger, "returns") == []
+    # Somebody clears the failed task: it goes on with the claims that its run still holds.
+    ledger.append(STREAM, "judged", "returns.train/run-1", {}, claim=claims[0])

@@ -1,10 +1,10 @@
-"""One declaration, three DAGs."""
+"""One declaration, the DAGs of a model."""
 
 import json
 from typing import Any
 
 import pytest
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 from jsonschema import ValidationError
 
@@ -21,7 +21,7 @@ def declare(**changes: Any) -> ContinuousTraining:
 
 
 def dags(declared: ContinuousTraining) -> list:
-    return [declared.data_dag, declared.train_dag, declared.rollback_dag]
+    return [declared.data_dag, declared.backfill_dag, declared.train_dag, declared.rollback_dag]
 
 
 def edges(dag) -> dict[str, set[str]]:
@@ -29,8 +29,9 @@ def edges(dag) -> dict[str, set[str]]:
 
 
 def test_a_declaration_makes_a_dag_for_each_permission() -> None:
-    data, train, rollback = dags(declare())
-    assert [dag.dag_id for dag in (data, train, rollback)] == ["returns.data", "returns.train", "returns.rollback"]
+    data, backfill, train, rollback = found = dags(declare())
+    assert [dag.dag_id for dag in found] == [f"returns.{kind}" for kind in ("data", "backfill", "train", "rollback")]
+    assert edges(backfill) == {"replay": {"ingest"}, "ingest": {"decide"}, "decide": set()}
     assert edges(data) == {"discover": {"ingest"}, "ingest": {"decide"}, "decide": set()}
     assert edges(train) == {"plan": {"train"}, "train": {"promote"}, "promote": set()}
     assert edges(rollback) == {"rollback": set()}
@@ -77,6 +78,41 @@ def test_only_a_yes_emits_the_wish_and_a_promotion_its_asset() -> None:
 
 def test_partitions_are_taken_in_one_after_another() -> None:
     assert declare().data_dag.get_task("ingest").partial_kwargs["max_active_tis_per_dagrun"] == 1
+
+
+def names(condition) -> set[str]:
+    return {asset.name for asset in condition.objects} if hasattr(condition, "objects") else {condition.name}
+
+
+def test_labels_that_arrive_apart_and_assets_of_others_wake_the_loop_too() -> None:
+    declared = declare(labels="s3://shop/labels/{partition}.csv", key=["id"], wake_on=[Asset("warehouse.loaded")])
+    condition = declared.data_dag.timetable.asset_condition
+    assert names(condition) == {"warehouse.loaded", "retrain.arrivals.returns", "retrain.arrivals.returns.labels"}
+    [watcher] = next(one for one in condition.objects if one.name == "retrain.arrivals.returns.labels").watchers
+    assert watcher.trigger.data == "s3://shop/labels/{partition}.csv"
+
+
+def test_assets_of_others_wake_the_loop_without_a_watcher() -> None:
+    declared = declare(watch=False, wake_on=[Asset("warehouse.loaded")])
+    assert names(declared.data_dag.timetable.asset_condition) == {"warehouse.loaded"}
+
+
+def test_what_makes_a_file_complete_reaches_the_watcher_and_the_discovery() -> None:
+    declared = declare(complete={"age_seconds": 60})
+    assert declared.arrivals.watchers[0].trigger.complete == {"age_seconds": 60}
+    assert declared.data_dag.get_task("discover").spec["complete"] == {"age_seconds": 60}
+
+
+def test_a_backfill_chooses_range_and_concurrency() -> None:
+    dag = declare().backfill_dag
+    assert dag.schedule is None
+    assert dag.get_task("ingest").partial_kwargs["max_active_tis_per_dagrun"] == 16
+    form = dag.params
+    assert form.get_param("concurrency").resolve(4) == 4
+    assert form.get_param("first").resolve(None) is None
+    for name, wrong in {"concurrency": 0, "reason": "", "last": 3}.items():
+        with pytest.raises((ValidationError, ValueError)):
+            form.get_param(name).resolve(wrong)
 
 
 def test_settings_reach_every_task() -> None:
@@ -142,14 +178,16 @@ def test_the_dags_survive_airflows_serialization(options: dict) -> None:
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(DeclarationError) as error:
         declare(
-            model="re turns", data="s3://shop/all.parquet", target="", train="shop.train", prepare="shop/x.py:f",
+            model="re turns", data="s3://shop/all.parquet", labels="s3://labels", complete={"age": 1},
+            target="", train="shop.train", prepare="shop/x.py:f",
             margin=-1, confidence=95, quarantine_limit=2, holdout=0, window=0, rule="better", retrain=["weekly"],
         )  # fmt: skip
     message = str(error.value)
     for named in (
-        "model='re turns'", "data='s3://shop/all.parquet'", "target is empty", "train='shop.train'",
+        "model='re turns'", "data='s3://shop/all.parquet'", "labels='s3://labels'", "labels without key", "complete=",
+        "target is empty", "train='shop.train'",
         "prepare='shop/x.py:f'", "margin=-1.0", "confidence=95.0", "quarantine_limit=2.0", "holdout=0", "window=0",
-        "rule='better'", "retrain='weekly'", "has 13 problems",
+        "rule='better'", "retrain='weekly'", "has 16 problems",
     ):  # fmt: skip
         assert named in message, named
 
