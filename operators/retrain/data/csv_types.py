@@ -1,8 +1,5 @@
 """Which types pandas would give the columns of a whole CSV, found and applied without holding the whole CSV."""
 
-import csv
-import io
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,7 +13,6 @@ Text = Callable[[], BinaryIO]
 
 EMPTY, NULL, BOOL, INT, FLOAT, STR, LARGE = "empty", "null", "bool", "int64", "float64", "str", "large"
 NULLABLE_BOOL = "boolean"
-_FIELD_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -59,26 +55,6 @@ def batches(text: Text, types: Types, rows: int) -> Iterator["pd.DataFrame"]:
                     frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
             position += len(chunk)
             yield frame[names]
-
-
-def refuse_long_rows(text: BinaryIO, fields: int) -> None:
-    """Raise ValueError for a row with more than `fields` fields, the header's.
-
-    pandas looks for them everywhere but in the first rows of a chunk, where it drops what is too much in silence. As it
-    does, a comma at the end of the lines is let pass, if the first row has it.
-    """
-    csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))  # of the process; pandas knows no limit
-    lines = io.TextIOWrapper(text, encoding="utf-8-sig", newline="")
-    try:
-        rows = (row for row in csv.reader(lines) if row)
-        next(rows, None)
-        first = next(rows, [])
-        trailing = len(first) == fields + 1
-        for number, row in enumerate(itertools.chain([first], rows), start=1):
-            if len(row) > fields and not (trailing and len(row) == fields + 1 and not row[-1]):
-                raise ValueError(f"Expected {fields} fields in row {number}, saw {len(row)}")
-    finally:
-        lines.detach()
 
 
 def _as_parsed(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -6,6 +6,7 @@ All work on bytes that are already here, so that whatever fails is the content a
 import csv
 import gzip
 import io
+import itertools
 import warnings
 import zlib
 from collections import Counter
@@ -19,6 +20,7 @@ from retrain.exceptions import UnreadableDataError
 if TYPE_CHECKING:
     import pandas as pd
 
+_FIELD_LIMIT = 2**31 - 1
 PARQUET, CSV = "parquet", "csv"
 _EXTENSIONS = {".parquet": PARQUET, ".pq": PARQUET, ".csv": CSV, ".csv.gz": CSV}
 GZIP_MAGIC = b"\x1f\x8b"
@@ -120,7 +122,9 @@ def _parse_csv(content: bytes, uri: str, columns: Sequence[str] | None) -> Conte
     if is_blank(text):
         return Content(pa.table({}))
     with parsing_csv(uri):
-        duplicates = repeated(csv_header(io.BytesIO(text)))
+        header = csv_header(io.BytesIO(text))
+        duplicates = repeated(header)
+        refuse_ragged_rows(io.BytesIO(text), len(header))
         frame = pd.read_csv(io.BytesIO(text), **csv_options())
         if columns is not None:
             frame = frame[[name for name in columns if name in frame.columns]]
@@ -165,6 +169,28 @@ def csv_header(stream: BinaryIO) -> list[str]:
     lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     try:
         return next((row for row in csv.reader(lines) if row), [])
+    finally:
+        lines.detach()  # else the stream would be closed with it
+
+
+def refuse_ragged_rows(stream: BinaryIO, fields: int) -> None:
+    """Raise ValueError for a row with more or fewer fields than the header.
+
+    pandas fills what is missing with nulls, and drops what is too much in the first rows of a chunk, both in silence.
+    As it does, a comma at the end of all lines is let pass.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))  # of the process; pandas knows no limit
+    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    try:
+        rows = (row for row in csv.reader(lines) if row)
+        next(rows, None)
+        first = next(rows, None)
+        if first is None:
+            return
+        trailing = len(first) == fields + 1
+        for number, row in enumerate(itertools.chain([first], rows), start=1):
+            if len(row) != fields and not (trailing and len(row) == fields + 1 and not row[-1]):
+                raise ValueError(f"Expected {fields} fields in row {number}, saw {len(row)}")
     finally:
         lines.detach()  # else the stream would be closed with it
 

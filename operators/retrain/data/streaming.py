@@ -73,7 +73,7 @@ def _frames(stream: BinaryIO, uri: str, columns: Sequence[str] | None, rows: int
     formats.require_unique(formats.repeated(header), uri)
     wanted = [name for name in (header if columns is None else columns) if name in header]
     with formats.parsing_csv(uri):
-        csv_types.refuse_long_rows(text(), len(header))
+        formats.refuse_ragged_rows(text(), len(header))
         types = csv_types.of_columns(text, wanted, rows)
     batches = csv_types.batches(text, types, rows)
     while True:

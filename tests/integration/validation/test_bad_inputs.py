@@ -28,6 +28,12 @@ def test_a_bad_input_gets_its_verdict(case: Case, way_in: WayIn) -> None:
     assert kept + verdict["quarantined_rows"] == verdict["rows"] or not verdict["quarantine_uri"]
 
 
+def test_the_documentation_shows_every_case_with_its_verdict() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "bad-inputs.md").read_text(encoding="utf-8")
+    for case in CASES:
+        assert f"| {case.name} | {case.status} |" in page
+
+
 def test_a_broken_partition_does_not_hold_up_the_next(way_in: WayIn) -> None:
     way_in.seed(".parquet")
     way_in.land("2024-02.parquet", b"not parquet")
