@@ -10,10 +10,11 @@ from tests.system.world import World, running_world  # noqa: E402  (so that its 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies here."""
+    """Mark what lies here; tests with servers of their own come first, before those of the session run beside them."""
     for item in items:
         if "tests/system/" in item.path.as_posix():
             item.add_marker(pytest.mark.system)
+    items.sort(key=lambda item: "world" in item.fixturenames)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import shutil
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from scripts.services.mlflow import running_mlflow
 from scripts.services.processes import Server, free_port
 
 HERE = Path(__file__).parent
+DAGS = (HERE / "dags" / "killed.py", HERE / "dags" / "unlucky.py", REPOSITORY / "dags" / "flights_on_arrival.py")
 # Generous, because a machine may be busy; what is expected takes seconds.
 DEADLINE = 240.0
 PARTITIONS = ("2024-01", "2024-02")
@@ -126,14 +127,14 @@ class World:
 
     # --- Airflow
 
-    def wait(self, what: str, ready: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+    def wait(self, what: str, ready: Callable[[], Any], seconds: float = DEADLINE, pause: float = 0.25) -> Any:
         """Poll until `ready` answers something true and return it; fails with what was waited for."""
         deadline = time.monotonic() + seconds
         while not (found := ready()):
             dead = [server.name for server in self.airflow.servers.values() if not server.alive]
             assert not dead, f"waited for {what}, but these are dead: {dead}"
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}\n{self.situation()}"
-            time.sleep(0.25)
+            time.sleep(pause)
         return found
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
@@ -245,35 +246,57 @@ def sample(partition: str, rows: int = 400) -> pd.DataFrame:
 
 
 @contextlib.contextmanager
-def running_world(root: Path) -> Iterator[World]:
-    """Run everything for the time of the block."""
+def running_world(
+    root: Path,
+    *,
+    dags: Iterable[Path] = DAGS,
+    extra: Mapping[str, str] | None = None,
+    ledger_url: str | None = None,
+    schedulers: int = 1,
+    mlflow: bool = True,
+) -> Iterator[World]:
+    """Run everything for the time of the block.
+
+    `extra` is added to the environment of Airflow. `ledger_url` is where its connection `retrain_ledger` leads; by
+    default an SQLite file.
+    """
     folder = root / "tests"
     shutil.copytree(HERE / "project", folder / "project")
-    shutil.copytree(HERE / "dags", root / "dags")
-    shutil.copy(REPOSITORY / "dags" / "flights_on_arrival.py", root / "dags")
+    (root / "dags").mkdir()
+    for path in dags:
+        shutil.copy(path, root / "dags")
     paths = [str(HERE / "sabotage"), *filter(None, [os.environ.get("PYTHONPATH")])]
     execution_port = free_port()
-    extra = {
+    environment = {
         **QUICK,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{execution_port}/execution/",
         "PYTHONPATH": os.pathsep.join(paths),
         "SYSTEM_TESTS": str(folder),
+        **(extra or {}),
     }
-    settings = Settings(root / "servers", dags=root / "dags", extra=extra)
+    settings = Settings(root / "servers", dags=root / "dags", extra=environment)
     notes = [folder / name for name in ("armed", "data", "held", "hold", "sprung")]
     for path in (settings.flights, settings.store, *notes):
         path.mkdir(parents=True)
     settings.write_passwords()
     env = settings.environment()
-    airflow = Airflow(settings.airflow_url, settings.password, env, settings.root, execution_port=execution_port)
+    airflow = Airflow(
+        settings.airflow_url,
+        settings.password,
+        env,
+        settings.root,
+        execution_port=execution_port,
+        schedulers=schedulers,
+    )
     viewer = Airflow(settings.airflow_url, settings.password, env, settings.root, user="viewer")
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
         migrated = pool.submit(airflow.migrate)
-        ledger = Ledger.open(str(settings.ledger), migrate=True)
+        ledger = Ledger.open(ledger_url or str(settings.ledger), migrate=True)
         stack.callback(ledger.close)
         world = World(settings, airflow, viewer, ledger, folder)
         stack.callback(world.stop_mlflow)
-        world.start_mlflow()
+        if mlflow:
+            world.start_mlflow()
         migrated.result()
         stack.callback(airflow.stop)
         airflow.start()

@@ -50,7 +50,7 @@ class ModelVersionLink(_MlflowLink):
 
 
 class _PageLink(BaseOperatorLink):
-    """A stored page, served behind Airflow's login, of a task that pushed `{page: uri}` under `retrain_pages`."""
+    """A stored page, or a list of them, of a task that pushed `{page: uri}` under `retrain_pages`; see `plugin.app`."""
 
     page: ClassVar[str]
 

@@ -3,7 +3,8 @@
 from urllib.parse import quote
 
 PREFIX = "/retrain"
-# Under this key a task pushes its pages: a dictionary from a name, such as `validation`, to a URI in the store.
+# Under this key a task pushes its pages: a dictionary from a name, such as `validation`, to a URI in the store. A task
+# that takes several partitions in pushes, for each name, a dictionary from the partition to the URI.
 XCOM_KEY = "retrain_pages"
 
 

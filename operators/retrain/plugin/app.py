@@ -44,10 +44,17 @@ def pages_app() -> "FastAPI":
 
     # Not a coroutine: FastAPI runs it in a thread, as the database and the store are waited for.
     @app.get("/pages/{dag_id}/{run_id}/{task_id}/{map_index}/{name}", dependencies=[may_read])
-    def page(dag_id: str, run_id: str, task_id: str, map_index: int, name: str) -> Response:
+    def page(
+        dag_id: str, run_id: str, task_id: str, map_index: int, name: str, partition: str | None = None
+    ) -> Response:
         uri = _pages(dag_id, run_id, task_id, map_index).get(name)
+        if isinstance(uri, dict):
+            if partition is None:
+                return _contents(f"{name.capitalize()}: {task_id} of {dag_id}", sorted(uri))
+            uri = uri.get(partition)
         if not isinstance(uri, str):
-            raise HTTPException(404, f"The task {task_id} of {dag_id}, {run_id}, has no page {name!r}")
+            of = "" if partition is None else f" of {partition!r}"
+            raise HTTPException(404, f"The task {task_id} of {dag_id}, {run_id}, has no page {name!r}{of}")
         try:
             content = read_page(uri, _stores())
         except RetrainError as error:
@@ -102,16 +109,26 @@ def _status(error: RetrainError) -> int:
 def _message(request: "Request", status: int, detail: str) -> "Response":
     """Answer a person with a page of a few words instead of JSON."""
     from airflow.api_fastapi.app import get_cookie_path
-    from fastapi import Response
 
-    title = f"{status} {HTTPStatus(status).phrase}"
-    text = f"<h1>{title}</h1><p>{html.escape(detail)}</p>"
+    text = f"<p>{html.escape(detail)}</p>"
     if status == HTTPStatus.UNAUTHORIZED and request.path_params:
         root = get_cookie_path()
         back = quote(root + page_path(**request.path_params), safe="")
         text += f'<p><a href="{html.escape(root)}api/v2/auth/login?next={back}">Log in to Airflow</a></p>'
+    return _own_page(f"{status} {HTTPStatus(status).phrase}", text, status)
+
+
+def _contents(title: str, partitions: list[str]) -> "Response":
+    """List the pages of a task that took several partitions in."""
+    entries = (f'<li><a href="?partition={quote(name, safe="")}">{html.escape(name)}</a></li>' for name in partitions)
+    return _own_page(html.escape(title), f"<ul>{''.join(entries)}</ul>", HTTPStatus.OK)
+
+
+def _own_page(title: str, text: str, status: int) -> "Response":
+    from fastapi import Response
+
     style = "body{font-family:sans-serif;max-width:50em;margin:3em auto;padding:0 1em;overflow-wrap:anywhere}"
     head = f'<meta charset="utf-8"><title>{title}</title><style>{style}</style>'
-    body = f'<!doctype html><html lang="en">{head}{text}</html>'
+    body = f'<!doctype html><html lang="en">{head}<h1>{title}</h1>{text}</html>'
     headers = {**_ALWAYS, "Content-Security-Policy": _NOTHING}
     return Response(body, status, headers, media_type="text/html; charset=utf-8")

@@ -75,11 +75,13 @@ class PartitionArrivalTrigger(PartitionTrigger):
     asks the ledger which are new. So no file is ever missed because its event was lost.
 
     `data` is a template with `{partition}` of anything that `retrain.data.scan` lists: files on any fsspec store,
-    `sql://<conn_id>/<table>?<column>={partition}`, `dvc:`. `complete` says when a partition is finished. What was there
-    when the triggerer stopped is remembered in the asset's state store: after a restart the first listing fires only if
-    it differs; with `[retrain] remember_listings = False` it always fires. `poll_interval_seconds` is the time between two listings, by default `[retrain] poll_interval_seconds`
-    of the triggerer's configuration. Declarations leave it out: a DAG file that declares the same asset with another
-    trigger would replace the watcher of the file before.
+    `sql://<conn_id>/<table>?<column>={partition}`, `dvc://<repository>@<branch>//<path>`. `complete` says when a
+    partition is finished. What was last told of is remembered in the asset's state store: after a restart of the
+    triggerer the first listing fires only if it differs (`[retrain] remember_listings = False`: always).
+
+    `poll_interval_seconds` is the time between two listings, by default `[retrain] poll_interval_seconds` of the
+    triggerer's configuration. Declarations leave it out: a DAG file that declares the same asset with another trigger
+    would replace the watcher of the file before.
     """
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Seen]) -> AsyncIterator[TriggerEvent]:

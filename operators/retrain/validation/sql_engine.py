@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,20 +39,13 @@ class SqlSession:
         GX asks for many numbers in one query, so one that the database refuses takes others with it: what crashed is
         asked for again by itself.
         """
-        outcomes = gx.evaluate(self, built) if built else []
-        return [
-            gx.evaluate(self, [one])[0] if outcome.crash else outcome
-            for one, outcome in zip(built, outcomes, strict=True)
-        ]
-
-    def validate(self, suite: Any, *, result_format: Mapping[str, Any]) -> Any:
-        """Evaluate a suite as a batch of GX does."""
-        results = []
+        outcomes: dict[int, gx.Outcome] = {}
         for validator, about_types in ((self._validator, False), (self._whole_table, True)):
-            asked = [one for one in suite.expectations if (one.expectation_type in _ABOUT_TYPES) == about_types]
-            runtime = {"result_format": dict(result_format)}
-            results += validator.graph_validate([one.configuration for one in asked], runtime) if asked else []
-        return SimpleNamespace(results=results)
+            asked = [i for i, one in enumerate(built) if (one.expectation_type in _ABOUT_TYPES) == about_types]
+            found = gx.evaluate(validator, [built[i] for i in asked]) if asked else []
+            for i, outcome in zip(asked, found, strict=True):
+                outcomes[i] = gx.evaluate(validator, [built[i]])[0] if outcome.crash else outcome
+        return [outcomes[i] for i in range(len(built))]
 
     def count_broken(self, built: Sequence[Any]) -> int | None:
         """Count the rows that break one or more expectations about rows, in one query.
@@ -105,7 +97,6 @@ def session(resolved: Resolved) -> Iterator[SqlSession]:
         from great_expectations.core.batch import Batch
         from great_expectations.execution_engine import SqlAlchemyExecutionEngine
         from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
-        from great_expectations.validator.validator import Validator
 
         noisy.setLevel(logging.ERROR)
         held = resolved.engine.raw_connection()
@@ -125,9 +116,7 @@ def session(resolved: Resolved) -> Iterator[SqlSession]:
                     source_schema_name=resolved.schema,
                     **what,
                 )
-                made = Validator(execution_engine=execution, batches=[Batch(data=data)])
-                made.metrics_calculator.show_progress_bars = False
-                return made
+                return gx.validator(execution, Batch(data=data))
 
             yield SqlSession(validator(rows), validator(table))
         finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
@@ -99,6 +100,15 @@ def prepare(root: Path, settings: Settings, s3: str) -> dict[str, Any]:
         "fails": {"validation": f"{store}/pages/fails.html"},
         "silent": None,
         "remote": {"drift": "s3://team-a/retrain/page.html"},
+        "batch": {
+            "validation": {
+                "2024-01@v1": f"{store.as_uri()}/pages/a.html",
+                "<b>&@v2": f"{store.as_uri()}/pages/b.html",
+                "refused": outside.as_uri(),
+                "number": 7,
+            },
+            "drift": {},
+        },
         "odd": ["not a dictionary"],
         "gone": {"drift": f"{store.as_uri()}/pages/gone.html"},
         "large": {"drift": f"{store.as_uri()}/large.html"},
@@ -171,6 +181,23 @@ def test_whoever_may_read_the_dag_reads_the_page_of_each_mapped_task(site: Site)
     for map_index, name in enumerate("ab"):
         answer = site.get(site.page("mapped", map_index=map_index))
         assert (answer.status, answer.text) == (200, f"{SCRIPT}<i>{name}</i>")
+
+
+def test_the_pages_of_a_task_that_took_several_partitions_in_are_listed(site: Site) -> None:
+    link = site.links("batch")
+    assert link == {"Validation result": site.page("batch", "validation"), "Drift report": None}
+    contents = site.get(link["Validation result"])
+    assert contents.status == 200
+    found = re.findall(r'<a href="(.*?)">(.*?)</a>', contents.text)
+    assert found == [
+        ("?partition=2024-01%40v1", "2024-01@v1"), ("?partition=%3Cb%3E%26%40v2", "&lt;b&gt;&amp;@v2"),
+        ("?partition=number", "number"), ("?partition=refused", "refused"),
+    ]  # fmt: skip
+    answers = [site.get(site.page("batch", "validation") + query) for query, _ in found]
+    assert [answer.status for answer in answers] == [200, 200, 404, 403]
+    assert [answer.text for answer in answers[:2]] == [f"{SCRIPT}<i>a</i>", f"{SCRIPT}<i>b</i>"]
+    assert site.get(site.page("batch", "validation") + "?partition=other").status == 404
+    assert site.get(site.page("batch", "validation"), "nobody").status == 403
 
 
 @pytest.mark.parametrize(("user", "status"), [(None, 401), ("nobody", 403), ("viewer", 200), ("admin", 200)])
