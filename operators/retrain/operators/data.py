@@ -152,24 +152,31 @@ class PartitionIngestOperator(RetrainOperator):
     def _ingest(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         several = self.partition.get("partitions")
         outcomes: list[dict[str, Any]] = []
+        pages: dict[str, dict[str, str]] = {}
         failures: list[Exception] = []
         with self.open_ledger() as ledger:
             for one in several or [self.partition]:
                 key = partition_key(one["partition"], one["version"], one.get("labels"))
                 try:
-                    outcome, event = self._one(context, ledger, key, event)
+                    outcome, event = self._one(context, ledger, key, event, pages)
                     outcomes.append(outcome)
                 except Exception as error:
                     if not several:
                         raise
                     self.log.exception("%s failed, going on with the next", key)
                     failures.append(error)
+        context["ti"].xcom_push(key=PAGES, value={name: _alone(found) for name, found in pages.items()})
         if failures:
             raise next((one for one in failures if not isinstance(one, AirflowFailException)), failures[0])
         return {"partition": self.partition["partition"], "outcomes": outcomes} if several else outcomes[0]
 
     def _one(
-        self, context: "Context", ledger: "Ledger", key: str, event: Mapping[str, Any] | None
+        self,
+        context: "Context",
+        ledger: "Ledger",
+        key: str,
+        event: Mapping[str, Any] | None,
+        pages: dict[str, dict[str, str]],
     ) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
         """Take one partition in; return its outcome, and the event if it is for a later one."""
         from retrain.loop import ingest
@@ -181,7 +188,7 @@ class PartitionIngestOperator(RetrainOperator):
             claims = [stack.enter_context(self._claimed(context, ledger, watch_work(spec.model, key)))]
             for work in ingest.dataset_work(ledger, spec, key):
                 claims.append(stack.enter_context(self._claimed(context, ledger, work)))  # noqa: PERF401
-            return self._work(context, ledger, key, claims, event), None
+            return self._work(context, ledger, key, claims, event, pages), None
 
     @contextmanager
     def _claimed(self, context: "Context", ledger: "Ledger", work: str) -> "Iterator[Claim]":
@@ -201,7 +208,13 @@ class PartitionIngestOperator(RetrainOperator):
             yield claim
 
     def _work(
-        self, context: "Context", ledger: "Ledger", key: str, claims: "list[Any]", event: Mapping[str, Any] | None
+        self,
+        context: "Context",
+        ledger: "Ledger",
+        key: str,
+        claims: "list[Any]",
+        event: Mapping[str, Any] | None,
+        pages: dict[str, dict[str, str]],
     ) -> dict[str, Any]:
         from retrain.loop import ingest
 
@@ -212,9 +225,15 @@ class PartitionIngestOperator(RetrainOperator):
             outcome = ingest.commit(ledger, self.model_spec, key, result, claims, actor=actor(context))
         except ClaimLostError as error:
             raise JobFailedError(f"{key} was taken over while this task was away: {error}") from error
-        context["ti"].xcom_push(key=PAGES, value=ingest.pages(result))
+        for name, uri in ingest.pages(result).items():
+            pages.setdefault(name, {})[key] = uri
         self.log.info("%s: %s", key, outcome)
         return outcome
+
+
+def _alone(pages: dict[str, str]) -> "str | dict[str, str]":
+    """Return the page of a single partition as it is, of several by partition."""
+    return next(iter(pages.values())) if len(pages) == 1 else pages
 
 
 class DataValidateOperator(RetrainOperator):

@@ -58,9 +58,7 @@ class Evaluation:
         metrics = {"table.columns": names, "table.column_count": len(names), "table.row_count": count}
         self.outcomes[i] = gx.judge(self.built[i], metrics)
 
-    def findings(
-        self, blank: Sequence[ExpectationFailure], broken: Broken | None, broken_rows: int | None
-    ) -> Findings:
+    def findings(self, blank: Sequence[ExpectationFailure], broken: Broken | None, broken_rows: int | None) -> Findings:
         """Sum up. SuiteError where an expectation could not be evaluated for a reason that is not the data's."""
         speaker = wording.Speaker(self.suite, self.names, self.dtypes, self.pii)
         failures, table_level = list(blank), any(one.severity is Severity.CRITICAL for one in blank)
@@ -99,9 +97,7 @@ def evaluate(
     return found.findings(blank, broken, len(broken))
 
 
-def _evaluate_group(
-    rows: Rows, group: plan.Group, found: Evaluation, session: gx.Session, batch_rows: int
-) -> None:
+def _evaluate_group(rows: Rows, group: plan.Group, found: Evaluation, session: gx.Session, batch_rows: int) -> None:
     parts, whole = _divide(rows, group, found, batch_rows)
     if parts:
         outcomes: dict[int, list[gx.Outcome]] = {i: [] for i in parts}
@@ -117,9 +113,7 @@ def _evaluate_group(
             found.outcomes |= dict(zip(whole, outcomes_, strict=True))
 
 
-def _divide(
-    rows: Rows, group: plan.Group, found: Evaluation, batch_rows: int
-) -> tuple[Sequence[int], Sequence[int]]:
+def _divide(rows: Rows, group: plan.Group, found: Evaluation, batch_rows: int) -> tuple[Sequence[int], Sequence[int]]:
     """Tell the members of a group that a part of the rows at a time will do for from the others."""
     if rows.count <= batch_rows or not rows.divisible(group.columns):
         return (), group.members
@@ -134,9 +128,7 @@ def _find_rows(
     wanted = [
         (i, needed[i])
         for i, outcome in sorted(found.outcomes.items())
-        if not outcome.success
-        and outcome.about_rows
-        and found.suite.expectations[i].severity is Severity.CRITICAL
+        if not outcome.success and outcome.about_rows and found.suite.expectations[i].severity is Severity.CRITICAL
     ]
     broken = Broken(rows.count)
     for group in plan.groups(wanted, one_pass=False):

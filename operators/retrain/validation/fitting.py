@@ -1,8 +1,8 @@
 """Bring limits and columns into types that Great Expectations can compare, and compare fast.
 
 GX reads a limit such as "2013-01-01" as a date, which pandas compares with no column of times; it compares nothing but
-64-bit numbers and nanoseconds as a whole, and everything else value by value in Python. What is changed here is the type
-and never the meaning: a date is its midnight, a limit without a zone is UTC beside a column with one.
+64-bit numbers and nanoseconds as a whole, and everything else value by value in Python. What is changed here is the
+type and never the meaning: a date is its midnight, a limit without a zone is UTC beside a column with one.
 """
 
 import datetime as dt

@@ -110,13 +110,12 @@ def validator(engine: Any, batch: Any) -> Any:
     return made
 
 
-def evaluate(
-    validator: Any, built: Sequence[Any], result_format: Mapping[str, Any] = _COUNTS
-) -> list[Outcome]:
-    """Evaluate expectations with a validator, of whatever engine; return one outcome each, in their order."""
+def evaluate(on: Any, built: Sequence[Any], result_format: Mapping[str, Any] = _COUNTS) -> list[Outcome]:
+    """Evaluate expectations on a batch or with a validator of GX; return one outcome each, in their order."""
+    made = on if hasattr(on, "graph_validate") else validator(on.data.execution_engine, on)
     # The number comes back with the result: GX returns results in an order of its own.
     keyed = [one.copy(update={"meta": {_KEY: i}}, deep=True).configuration for i, one in enumerate(built)]
-    answered = validator.graph_validate(keyed, {"result_format": dict(result_format)})
+    answered = made.graph_validate(keyed, {"result_format": dict(result_format)})
     by_key = {result.expectation_config.meta[_KEY]: result for result in answered}
     if sorted(by_key) != list(range(len(built))):
         lost = sorted(set(range(len(built))) - set(by_key))

@@ -12,7 +12,7 @@ from retrain.validation.suites import Expectation
 
 # What holds for each row by itself: how many of all rows break it is the sum over any division of the rows. What is not
 # known to be like this is evaluated on all rows at once, expectations of the user's own making among them.
-_BY_ROW = frozenset(
+BY_ROW = frozenset(
     {
         "expect_column_pair_values_a_to_be_greater_than_b",
         "expect_column_pair_values_to_be_equal",
@@ -72,7 +72,7 @@ def is_about_shape(one: Expectation, built: Any) -> bool:
 
 def is_by_row(one: Expectation) -> bool:
     """Say whether an expectation judges each row by itself, so that what parts of the rows break can be added up."""
-    return one.type in _BY_ROW and not any(sign in _text_condition(one) for sign in _NOT_BY_ROW)
+    return one.type in BY_ROW and not any(sign in _text_condition(one) for sign in _NOT_BY_ROW)
 
 
 def groups(needed: Iterable[tuple[int, tuple[Any, ...]]], *, one_pass: bool) -> list[Group]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from retrain.data import formats, readers, storage, writers
 from retrain.exceptions import ConfigurationError
-from retrain.records import DataRef, ExpectationFailure, Severity, ValidationStatus, ValidationVerdict
+from retrain.records import DataRef, Severity, ValidationStatus, ValidationVerdict
 from retrain.validation import feed, guards, gx, sql, storing
 from retrain.validation.broken import Broken
 from retrain.validation.checks import Findings, evaluate
@@ -17,7 +17,7 @@ from retrain.validation.schema import skew
 from retrain.validation.suites import Suite, load_suite
 
 # So many rows of an expectation's columns are in memory at a time.
-BATCH_ROWS = 4_000_000
+BATCH_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,47 @@ def validate(
 ) -> ValidationVerdict:
     """Judge a batch against an expectation suite: pass, warn or fail; with a `store`, set bad rows aside.
 
-    TODO
+    `source` is a path, URI, DataRef or DataFrame, or a table (`sql://<conn_id>/<[schema.]table>[?<column>=<value>]`);
+    `suite` a path, URI, dict or Suite (see `load_suite`).
+
+    *Failures.* Always on are the guards `readable` (truncated, corrupt, not of its format), `not_empty`,
+    `unique_columns` (all critical; any of them ends the check) and `has_values` (a column that the suite speaks of is
+    null throughout). Schema skew stops whatever the severity: a column that an expectation needs and that is missing,
+    or of a type that it cannot be evaluated on; columns missing or extra where the suite declares the set of columns;
+    and, given a `schema` (column to Arrow type, as in `DataRef.schema`) to compare with, `schema_missing`,
+    `schema_extra` and `schema_retyped` (see `schema.kind_of`). Everything else is value skew and follows its severity:
+    a failed warning gives `warn`, a failed info is listed and changes nothing.
+
+    *Critical failures.* Without a `store` they give `fail`, and `quarantined_rows` counts the distinct rows that break
+    one. With a `store`, rows that break critical row-level expectations are set aside, the rest goes on and the verdict
+    is `warn`, provided that their share is at most `quarantine_limit` and at least one row is left. Otherwise, and on
+    any critical failure that is not about single rows, the verdict is `fail` and all rows are set aside
+    (`quarantined_rows == rows`); a batch that fails a guard of content is left where it is. With `waive` (a person has
+    let the batch in) failures are listed and stop nothing but for the guards of content: no row is set aside, and the
+    status is at most `warn`.
+
+    *What is written* under the `store`, in folders `<dataset, else the file's stem>/<partition>/`: `quarantine/` (rows
+    with `_retrain_broken`, the expectations that each broke, and `_retrain_row`, its position), `accepted/` (the
+    remaining rows; where nothing is set aside `accepted` is the source itself, and a DataFrame is written whole),
+    `validation/` (the result without any value of the data, and its page). With `keep_copies` a source of which nothing
+    is set aside is copied to `data/<dataset>/<digest>`, so that `accepted` outlives it. Names are digests of source,
+    suite and settings: a retry writes the same objects again and never doubles them. Columns in `pii` have no observed
+    value in the result, the reasons and the page; what the suite demands stays.
+
+    *Size.* A file is read column by column, a DataFrame is in memory anyway. Of more than `batch_rows` rows, what is
+    judged row by row is read so many rows at a time; uniqueness, aggregates, categories, nested columns and
+    expectations of one's own see their columns whole. So memory holds one batch, or the columns of one such expectation,
+    and a bit for each row and critical failure; not more, however many columns and rows there are (of a Parquet file
+    also its row groups, compressed; a CSV of more than 64 MiB goes through a temporary Parquet file). Every column is
+    decoded once, also those that nobody asks for: damage shows wherever it is.
+
+    *Tables* are judged by queries, and neither a row nor a value is fetched but for the numbers in the result. Nothing
+    is set aside and the status is as without a store: with one, only the result is written. `quarantined_rows` is
+    counted by the database; it is 0 where an expectation's condition cannot stand in one query with others, with a
+    warning in the log. A table changes while it is judged if others write to it.
+
+    A check that could not run is an exception: SuiteError (on a table also what only pandas can evaluate),
+    UnreadableDataError (not there, not allowed), DigestMismatchError, StoreUnavailableError.
     """
     if not 0 <= quarantine_limit <= 1:
         raise ConfigurationError(f"quarantine_limit is {quarantine_limit}", expected="a share of rows from 0 to 1")
@@ -79,12 +119,16 @@ def _judge(ref: DataRef | None, rows: Rows | None, order: _Order) -> ValidationV
     if guarded:
         rows.read_rest()
         return _conclude(ref, rows, Findings(guarded, table_level=True), order, content=False)
-    # Known before any row is read.
-    skewed = skew(order.schema, rows.schema, rows.is_blank) if order.schema else ()
     findings = evaluate(rows, order.suite, order.built, batch_rows=order.batch_rows, pii=frozenset(order.pii))
-    if skewed:
-        findings = replace(findings, failures=(*skewed, *findings.failures), table_level=True)
-    return _conclude(ref, rows, findings, order)
+    return _conclude(ref, rows, _with_skew(findings, rows, order), order)
+
+
+def _with_skew(findings: Findings, rows: Rows | sql.SqlRows, order: _Order) -> Findings:
+    """Put what differs from the schema that is expected before everything else."""
+    skewed = skew(order.schema, rows.schema, rows.is_blank) if order.schema else ()
+    if not skewed:
+        return findings
+    return replace(findings, failures=(*skewed, *findings.failures), table_level=True)
 
 
 def _judge_table(source: str | DataRef, order: _Order) -> ValidationVerdict:
@@ -97,15 +141,8 @@ def _judge_table(source: str | DataRef, order: _Order) -> ValidationVerdict:
     ref, rows = sql.open_table(source, order.suite)
     if guarded := guards.not_empty(rows.count, len(rows.names)):
         return _conclude(ref, None, Findings(tuple(guarded), table_level=True), order)
-    skewed = skew(order.schema, rows.schema, rows.is_blank) if order.schema else ()
-    findings = sql.evaluate(rows, order.suite, order.built, pii=frozenset(order.pii))
-    if skewed:
-        findings = replace(findings, failures=(*skewed, *findings.failures), table_level=True)
-    return _conclude_table(ref, findings, order)
-
-
-def _conclude_table(ref: DataRef, findings: Findings, order: _Order) -> ValidationVerdict:
-    """Decide on a table, of which nothing is set aside; with a store the result is written there, and nothing else."""
+    findings = _with_skew(sql.evaluate(rows, order.suite, order.built, pii=frozenset(order.pii)), rows, order)
+    # Nothing is set aside; with a store the result is written there, and nothing else.
     verdict = _verdict(findings, ref.rows or 0, None, order)
     if order.store is None:
         return verdict

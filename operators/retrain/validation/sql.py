@@ -113,7 +113,7 @@ def _is_comparable(one: Expectation, built: Any, schema: Mapping[str, str]) -> b
 
 
 def _fitted(built: Any, schema: Mapping[str, str]) -> Any:
-    """Give limits that are dates the type of their column: SQLite compares times as the text that they are stored as."""
+    """Give limits that are dates the type of their column: SQLite compares times as the text that it keeps."""
     if built.expectation_type not in fitting.LIMITED:
         return built
     kind = kind_of(schema[built.column])

@@ -74,7 +74,7 @@ class SqlSession:
             # GX counts over a subquery of its own, beside which no other condition could stand.
             records = engine.get_domain_records(dict(domain))
             names = domain.get("column_list") or [domain["column"]]
-            columns = [sa.column(name) for name in names]
+            columns: list[Any] = [sa.column(name) for name in names]
             repeated = sa.select(*columns).select_from(_rows(records)).group_by(*columns).having(sa.func.count() > 1)
             condition = sa.tuple_(*columns).in_(repeated) if len(columns) > 1 else columns[0].in_(repeated)
         else:
@@ -130,6 +130,7 @@ def _rows(records: Any) -> Any:
 
 def _written(resolved: Resolved) -> str:
     """Write the query of some of a table's rows with its values in it, quoted by SQLAlchemy: GX takes text alone."""
-    dialect = type(resolved.engine.dialect)(paramstyle="named")  # which does not double percent signs
+    make: Any = type(resolved.engine.dialect)
+    dialect = make(paramstyle="named")  # which does not double percent signs
     query = resolved.select().compile(dialect=dialect, compile_kwargs={"literal_binds": True})
     return _PARAMETER.sub(r"\\:", str(query))

@@ -13,7 +13,7 @@ from retrain.data import formats, outgoing, storage
 from retrain.data._errors import reading
 from retrain.data.sql.address import is_sql, table_of
 from retrain.exceptions import DigestMismatchError
-from retrain.records import DataRef, ValidationStatus, ValidationVerdict
+from retrain.records import DataRef, ValidationVerdict
 from retrain.validation.broken import Broken
 from retrain.validation.checks import Findings
 from retrain.validation.quarantine import BROKEN_COLUMN, ROW_COLUMN
@@ -100,7 +100,10 @@ def keep_copy(place: Place) -> DataRef:
 def write_result(
     verdict: ValidationVerdict, findings: Findings, suite: Suite, place: Place, pii: Sequence[str] = ()
 ) -> ValidationVerdict:
-    """Write the result and its page; return the verdict with their URIs. A page that cannot be drawn changes nothing."""
+    """Write the result and its page; return the verdict with their URIs.
+
+    A page that cannot be drawn changes nothing.
+    """
     source = place.source
     docs_uri = place.uri("validation", ".html")
     verdict = replace(verdict, result_uri=place.uri("validation", ".json"), docs_uri=docs_uri)
@@ -123,11 +126,6 @@ def write_result(
     if page is not None:
         storage.write_bytes(docs_uri, page.encode())
     return verdict
-
-
-def refused(verdict: ValidationVerdict) -> bool:
-    """Say whether nothing of the data goes on."""
-    return verdict.status is ValidationStatus.FAIL
 
 
 def _page(document: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,6 @@
 """Waiting in a real Airflow: workers, scheduler, triggerer, and connections that lie in its database."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,10 +86,6 @@ class Waits:
     def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
         return {one["task_id"]: one for one in self.airflow.task_instances("waits", run_id)}
 
-    def log(self, run_id: str, task_id: str, number: int) -> str:
-        path = f"/dags/waits/dagRuns/{run_id}/taskInstances/{task_id}/logs/{number}?full_content=true"
-        return json.dumps(self.airflow.call("GET", path))
-
     def returned(self, run_id: str, task_id: str) -> Any:
         path = f"/dags/waits/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?deserialize=true"
         return self.airflow.call("GET", path)["value"]
@@ -152,23 +147,12 @@ def test_what_was_waited_for_is_found_in_every_way(waits: Waits, run_id: str) ->
     assert waits.returned(run_id, "deferred_event") == event
 
 
-@pytest.mark.parametrize(
-    ("kind", "state", "why"),
-    [
-        ("late", "failed", "has timed out"),
-        ("late_soft", "skipped", "soft_fail"),
-        ("broken", "failed", "is not a template"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "state"), [("late", "failed"), ("late_soft", "skipped"), ("broken", "failed")])
 def test_what_never_comes_ends_in_the_same_state_in_every_way_and_without_a_retry(
-    waits: Waits, run_id: str, kind: str, state: str, why: str
+    waits: Waits, run_id: str, kind: str, state: str
 ) -> None:
-    for way in ("poke", "reschedule", "deferred"):
-        task = waits.tasks(run_id)[f"{way}_{kind}"]
-        assert (way, task["state"]) == (way, state)
-        # On a busy machine Airflow itself may lose a try; that is no retry of a wait that has ended.
-        for lost in range(1, task["try_number"]):
-            assert why not in waits.log(run_id, f"{way}_{kind}", lost)
+    tasks = {way: waits.tasks(run_id)[f"{way}_{kind}"] for way in ("poke", "reschedule", "deferred")}
+    assert {way: (one["state"], one["try_number"]) for way, one in tasks.items()} == dict.fromkeys(tasks, (state, 1))
 
 
 def test_new_rows_and_another_airflows_events_wake_dags_through_watchers(waits: Waits, run_id: str) -> None:

@@ -38,6 +38,15 @@ def test_json_is_the_verdict_alone(run, tmp_path):
     assert run(38, "--store", str(tmp_path / "store"), "--quarantine-limit", "0").exit_code == 1
 
 
+def test_copies_and_private_columns_are_asked_for(run, tmp_path):
+    options = ("--store", str(tmp_path / "store"), "--keep-copies", "--pii", "distance", "--pii", "carrier")
+    verdict = json.loads(run(39, "--json", *options).stdout)
+    assert "/store/data/x/" in verdict["accepted"]["uri"]
+    document = json.loads((tmp_path / verdict["result_uri"].removeprefix("file://")).read_text())
+    assert document["pii"] == ["carrier", "distance"]
+    assert "page: file://" in run(39, *options).output
+
+
 def test_what_could_not_be_checked_is_left_to_the_group_as_an_error(run, tmp_path):
     assert isinstance(run(1, data="gone.parquet").exception, UnreadableDataError)
     assert isinstance(run(1, severity="fatal").exception, SuiteError)

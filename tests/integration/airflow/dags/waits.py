@@ -11,7 +11,10 @@ from retrain.triggers.asset_event import AssetEventTrigger
 
 FEED = os.environ["WAITS_FEED"]
 FILES = f"{FEED}/{{partition}}.csv"
-WAYS = {"poke": {}, "reschedule": {"mode": "reschedule"}, "deferred": {"deferrable": True}}
+# Back in the queue before the scheduler has read that its last visit ended, a task is taken for lost: Airflow's own, of
+# every sensor that is rescheduled sooner than the scheduler is quick.
+RESCHEDULE = {"mode": "reschedule", "poke_interval": 20}
+WAYS = {"poke": {}, "reschedule": RESCHEDULE, "deferred": {"deferrable": True}}
 
 with DAG("waits", schedule=None, default_args={"poke_interval": 1, "timeout": 300}, params={"day": "mon"}):
     for way, options in WAYS.items():
@@ -20,7 +23,7 @@ with DAG("waits", schedule=None, default_args={"poke_interval": 1, "timeout": 30
             task_id=f"{way}_rows", data="sql://shop/orders?day={partition}", partition="mon", **options
         )
     PartitionArrivalSensor(task_id="deferred_growing", data="sql://shop/orders?id>{partition}", deferrable=True)
-    AssetEventSensor(task_id="reschedule_event", asset="upstream", extra={"day": "mon"}, mode="reschedule")
+    AssetEventSensor(task_id="reschedule_event", asset="upstream", extra={"day": "mon"}, **RESCHEDULE)
     AssetEventSensor(
         task_id="deferred_event",
         asset="upstream",
