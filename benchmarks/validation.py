@@ -5,7 +5,7 @@
 One Parquet file per size (20 columns: numbers with and without nulls, strings, times, yes and no; zstd, row groups of
 one million rows) and one suite of 25 expectations, which all hold but one warning. Each measurement is a process of
 its own; the three are interleaved within each round, and a round before them warms the disk's cache. Seconds are those
-of the work, imports apart; memory is the peak of the whole process (`ru_maxrss`), and what it grew by after the imports.
+of the work, imports apart; memory is the peak of the process (`ru_maxrss`), and what it grew by after the imports.
 """
 
 import argparse

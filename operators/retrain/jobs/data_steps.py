@@ -32,13 +32,11 @@ def validate(context: StepContext) -> dict[str, Any]:
     from retrain.validation import validate as run_suite
 
     ref = DataRef.from_dict(context.required("partition", "validate"))
-    declared = context.spec.expectations
-    suite: Any = GUARDS_ONLY if declared is None else context.project_path(declared)
     inputs = context.request.inputs
     try:
         verdict = run_suite(
             ref,
-            suite,
+            _suite(context),
             store=context.request.store,
             quarantine_limit=context.spec.quarantine_limit,
             dataset=context.spec.dataset,
@@ -56,6 +54,21 @@ def validate(context: StepContext) -> dict[str, Any]:
         verdict = ValidationVerdict(ValidationStatus.FAIL, rows=0, failures=(failure,))
     context.note_read("validate", replace(ref, schema=(verdict.accepted or {}).get("schema") or {}))
     return verdict.to_dict()
+
+
+def _suite(context: StepContext) -> Any:
+    """The declared suite, found from the project's root: a file, a suite of a GX project, or a function's."""
+    from retrain.validation import load_suite
+    from retrain.validation.suite_objects import is_reference
+
+    declared = context.spec.expectations
+    if declared is None:
+        return GUARDS_ONLY
+    if declared.startswith("gx:"):
+        return f"gx:{context.project_path(declared.removeprefix('gx:'))}"
+    if is_reference(declared):
+        return load_suite(declared, project_root=context.spec.project_root)
+    return context.project_path(declared)
 
 
 def profile(context: StepContext) -> dict[str, Any]:

@@ -13,7 +13,8 @@ class DataRef(Record):
     """One immutable object of tabular data: where it lies, how to read it, and what it must contain.
 
     `digest` is `sha256:<hex>` over the object's bytes; a reader that is given a digest proves it.
-    `labels` is the version of the labels that were joined, where these arrive apart. `schema` maps column names, in order, to Arrow type names (`"int64"`, `"timestamp[us]"`, ...).
+    `labels` is the version of the labels that were joined, where these arrive apart. `schema` maps column names, in
+    order, to Arrow type names (`"int64"`, `"timestamp[us]"`, ...).
     """
 
     uri: str

@@ -82,6 +82,8 @@ def split(rows: Rows, broken: Broken, place: Place, *, accept: bool, whole: bool
 def keep_copy(place: Place) -> DataRef:
     """Copy the source's very bytes into the store, unless they are there; return the reference to them."""
     source, uri = place.source, place.copy_uri()
+    if source.uri.startswith(storage.normalise(place.store).rstrip("/") + "/"):
+        return source  # rows of a table, or released ones: they lie there already, and nobody writes over them
     copy = replace(source, uri=uri)
     if storage.exists(uri):
         return copy

@@ -157,3 +157,19 @@ def test_a_column_that_comes_new_stops_the_partition_until_a_person_lets_it_in(s
     shop.land("2024-03", orders(300, 2).assign(extra=2))
     (item,) = shop.discover()
     assert shop.ingest(item)["validation"] == "pass"
+
+
+def test_a_suite_may_be_a_function_of_the_project(shop: Shop) -> None:
+    shop.project.write(
+        "suites.py",
+        """
+        def orders():
+            kwargs = {"column": "items", "min_value": 100}
+            return [{"type": "expect_column_values_to_be_between", "kwargs": kwargs, "severity": "warning"}]
+        """,
+    )
+    changes = {"expectations": f"{shop.project.package}.suites:orders"}
+    shop.spec = ModelSpec.from_dict({**shop.spec.to_dict(), **changes})
+    shop.land("2024-01")
+    (item,) = shop.discover()
+    assert shop.ingest(item)["validation"] == "warn"
