@@ -81,9 +81,9 @@ def validate(
     *Size.* A file is read column by column, a DataFrame is in memory anyway. Of more than `batch_rows` rows, what is
     judged row by row is read so many rows at a time; uniqueness, aggregates, categories, nested columns and
     expectations of one's own see their columns whole. So memory holds one batch, or the columns of one such
-    expectation, and a bit for each row and critical failure; not more, however many columns and rows there are (of
-    a Parquet file also its row groups, compressed; a CSV of more than 64 MiB goes through a temporary Parquet file). Every column is
-    decoded once, also those that nobody asks for: damage shows wherever it is.
+    expectation, and a bit for each row and critical failure; not more, however many columns and rows there are (of a
+    Parquet file also its row groups, compressed; a CSV of more than 64 MiB goes through a temporary Parquet file).
+    Every column is decoded once, also those that nobody asks for: damage shows wherever it is.
 
     *Tables* are judged by queries, and neither a row nor a value is fetched but for the numbers in the result. Nothing
     is set aside and the status is as without a store: with one, only the result is written. `quarantined_rows` is

@@ -11,12 +11,13 @@ from retrain.triggers.asset_event import AssetEventTrigger
 
 FEED = os.environ["WAITS_FEED"]
 FILES = f"{FEED}/{{partition}}.csv"
-# Back in the queue before the scheduler has read that its last visit ended, a task is taken for lost: Airflow's own, of
-# every sensor that is rescheduled sooner than the scheduler is quick.
+# A task that is back in the queue before the scheduler has read that its last visit ended is taken for lost: Airflow's
+# own, of every task that is rescheduled or resumed sooner than the scheduler is quick. Hence the pause, and the retries.
 RESCHEDULE = {"mode": "reschedule", "poke_interval": 20}
+DEFAULTS = {"poke_interval": 1, "timeout": 300, "retries": 3, "retry_delay": timedelta(seconds=1)}
 WAYS = {"poke": {}, "reschedule": RESCHEDULE, "deferred": {"deferrable": True}}
 
-with DAG("waits", schedule=None, default_args={"poke_interval": 1, "timeout": 300}, params={"day": "mon"}):
+with DAG("waits", schedule=None, default_args=DEFAULTS, params={"day": "mon"}):
     for way, options in WAYS.items():
         PartitionArrivalSensor(task_id=f"{way}_file", data=FILES, partition="{{ params.day }}", **options)
         PartitionArrivalSensor(
@@ -32,7 +33,7 @@ with DAG("waits", schedule=None, default_args={"poke_interval": 1, "timeout": 30
         deferrable=True,
     )
     # Those that end without their data.
-    late = {"data": FILES, "partition": "never", "timeout": 3, "retries": 2, "retry_delay": timedelta(seconds=1)}
+    late = {"data": FILES, "partition": "never", "timeout": 3}
     broken = {**late, "data": f"{FEED}/{{partition}}/{{partition}}.csv", "timeout": 60}
     for way, options in WAYS.items():
         PartitionArrivalSensor(task_id=f"{way}_late", **late, **options)
