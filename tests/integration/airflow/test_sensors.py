@@ -87,7 +87,7 @@ class Waits:
         return {one["task_id"]: one for one in self.airflow.task_instances("waits", run_id)}
 
     def lost(self, task_id: str) -> int:
-        """Count the tries that Airflow took for lost: back in the queue before it read that the last visit had ended."""
+        """Count the tries that Airflow took for lost: in the queue again before it read that the last one ended."""
         text = self.airflow.servers["scheduler"].log.read_text(encoding="utf-8", errors="replace")
         return text.count(f"reported that the task instance <TaskInstance: waits.{task_id} ")
 

@@ -12,7 +12,7 @@ from retrain.triggers.asset_event import AssetEventTrigger
 FEED = os.environ["WAITS_FEED"]
 FILES = f"{FEED}/{{partition}}.csv"
 # A task that is back in the queue before the scheduler has read that its last visit ended is taken for lost: Airflow's
-# own, of every task that is rescheduled or resumed sooner than the scheduler is quick. Hence the pause, and the retries.
+# own, of every task that comes back sooner than the scheduler is quick. Hence the pause, and the retries.
 RESCHEDULE = {"mode": "reschedule", "poke_interval": 20}
 DEFAULTS = {"poke_interval": 1, "timeout": 300, "retries": 3, "retry_delay": timedelta(seconds=1)}
 WAYS = {"poke": {}, "reschedule": RESCHEDULE, "deferred": {"deferrable": True}}
