@@ -1,6 +1,6 @@
 """`make bench`: every measurement, one after another, each against its peer in the same run.
 
-    python -m benchmarks [--only flights|parse] [--json FILE]
+    python -m benchmarks [--only flights|parse|validation|watchers] [--json FILE]
 
 Compare only runs that had the machine to themselves; the load average at the start is printed with the numbers.
 """
@@ -43,13 +43,28 @@ def flights(folder: Path) -> dict[str, Any]:
 
 def parse(folder: Path) -> dict[str, Any]:
     """Measure parsing a declaration against an empty Airflow DAG file."""
-    target = folder / "parse.json"
-    _run("-m", "benchmarks.parse", "--json", str(target))
+    return _measured("benchmarks.parse", folder)
+
+
+def validation(folder: Path) -> dict[str, Any]:
+    """Measure a validation against Great Expectations called directly, and against a scan."""
+    return _measured("benchmarks.validation", folder)
+
+
+def watchers(folder: Path) -> dict[str, Any]:
+    """Measure watchers in a triggerer against Airflow's own."""
+    return _measured("benchmarks.watchers", folder)
+
+
+MEASUREMENTS = {"parse": parse, "flights": flights, "validation": validation, "watchers": watchers}
+
+
+def _measured(module: str, folder: Path) -> dict[str, Any]:
+    """Run a module that writes its numbers as JSON."""
+    target = folder / f"{module}.json"
+    _run("-m", module, "--json", str(target))
     result: dict[str, Any] = json.loads(target.read_text())
     return result
-
-
-MEASUREMENTS = {"parse": parse, "flights": flights}
 
 
 def _run(*command: str) -> None:

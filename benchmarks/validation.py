@@ -153,7 +153,8 @@ def _scan(_demanded: dict[str, Any]) -> Any:
 def measure(rows: int, rounds: int, folder: Path) -> dict[str, dict[str, float]]:
     """Return the median of each number by way; the verdicts of both validations have to agree."""
     path = folder / f"{rows}.parquet"
-    make(path, rows)
+    # In a process of its own: on Linux a child's `ru_maxrss` begins with the size of its parent.
+    _child("--make", str(rows), str(path))
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     for number in range(rounds + 1):
         for way in WAYS:
@@ -173,11 +174,14 @@ def measure(rows: int, rounds: int, folder: Path) -> dict[str, dict[str, float]]
 
 
 def _apart(way: str, path: Path) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-m", "benchmarks.validation", "--work", way, str(path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: dict[str, Any] = json.loads(_child("--work", way, str(path)).strip().splitlines()[-1])
     return found
+
+
+def _child(*options: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-m", "benchmarks.validation", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -187,7 +191,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--work", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--make", nargs=2, metavar=("ROWS", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    if options.make:
+        make(Path(options.make[1]), int(options.make[0]))
+        return 0
     if options.work:
         print(json.dumps(work(*options.work)))
         return 0

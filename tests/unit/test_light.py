@@ -65,10 +65,16 @@ def loaded(code: str, home: Path) -> list[str]:
 
 def test_importing_airflows_side_loads_no_heavy_library(tmp_path: Path) -> None:
     names = modules(*AIRFLOWS_SIDE)
-    assert {"retrain.operators.model", "retrain.hooks.mlflow", "retrain.triggers.arrival"} <= set(names)
+    assert {
+        "retrain.operators.model",
+        "retrain.hooks.mlflow",
+        "retrain.triggers.arrival",
+        "retrain.sensors.arrival",
+    } <= set(names)
     code = "import importlib\n" + "".join(f"importlib.import_module({name!r})\n" for name in names)
     code += "import retrain\nfor name in retrain.__all__: getattr(retrain, name)\n"
     code += "import retrain.operators as o\nfor name in o.__all__: getattr(o, name)\n"
+    code += "import retrain.sensors as s\nfor name in s.__all__: getattr(s, name)\n"
     assert loaded(code, tmp_path) == []
 
 
