@@ -58,7 +58,8 @@ def flaw(prediction: "Array", takes: Takes) -> str | None:
     if bad := count_bad(prediction):
         return f"{bad:,} of {len(prediction):,} predictions are NaN, infinite or missing"
     if takes != "label" and prediction.dtype.kind not in "biuf":
-        return f"the predictions are not numbers (for example {prediction.ravel()[0]!r})"
+        example = f" (for example {prediction.ravel()[0]!r})" if prediction.size else ""
+        return f"the predictions are not numbers{example}"
     if takes != "proba" or not len(prediction):
         return None
     if prediction.min() < 0 or prediction.max() > 1:
@@ -94,13 +95,35 @@ def check_shape(name: str, prediction: "Array", rows: int, takes: Takes) -> "Arr
 
 def same_kind(y: "Array", labels: "Array") -> None:
     """Refuse to compare numbers with text: NumPy would turn 1 into "1" without a word."""
-    numeric = [array.dtype.kind in "biuf" for array in (y, labels)]
-    if len(y) and len(labels) and numeric[0] != numeric[1]:
+    if len(y) and len(labels) and _kind(y) != _kind(labels):
         raise DataError(
             f"y_true holds labels such as {y[0]!r} and the prediction such as {labels[0]!r}",
             expected="labels of one type",
             remedy="Predict the labels as they stand in the target",
         )
+
+
+def _kind(labels: "Array") -> str:
+    """Return what can be compared and sorted with what: numbers, text, dates, or another type by its name."""
+    if labels.dtype != object:
+        kind = labels.dtype.kind
+        return "number" if kind in "biuf" else "text" if kind in "UT" else str(labels.dtype)
+    kinds = {"text" if isinstance(item, str) else type(item).__name__ for item in labels}
+    return " and ".join(sorted(kinds))
+
+
+def sortable(y: "Array") -> None:
+    """Refuse a target whose values have no order: labels of several types, or of one that does not compare."""
+    import numpy as np
+
+    try:
+        np.unique(y)
+    except TypeError:
+        raise DataError(
+            f"y_true holds labels of the types {_kind(y)}, which cannot be sorted",
+            expected="labels of one type",
+            remedy="Make them all text or all numbers",
+        ) from None
 
 
 def label_codes(y: "Array", labels: "Array") -> tuple["Ints", "Ints", "Array"]:

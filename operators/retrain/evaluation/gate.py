@@ -68,7 +68,7 @@ def judge(
             documents = {} if cold else _slices(rows, masks, question)
             outcome = _with_slices(outcome, documents, question)
         else:
-            outcome = Outcome(GateStatus.INCONCLUSIVE, (f"{question.metric.name} is {UNDEFINED}",))
+            outcome = _undefined(estimate, question)
             estimate = None
     return _verdict(outcome, question, Terms(rule, margin, cold), len(rows.y), estimate, documents)
 
@@ -95,6 +95,16 @@ def _estimate(rows: Rows, metric: Metric) -> "Estimate":
     if champion is None:
         champion = trivial(metric, rows.y, rows.challenger, rows.weight)
     return compare(metric, rows.y, champion, rows.challenger, rows.weight)
+
+
+def _undefined(estimate: "Estimate", question: Question) -> Outcome:
+    """Tell a challenger whose errors are beyond all numbers from rows on which the metric says nothing."""
+    name = question.metric.name
+    if math.isinf(estimate.challenger) and not math.isinf(estimate.champion):
+        return Outcome(GateStatus.FAIL, (f"{name} of the challenger is infinite: its predictions are absurdly large",))
+    if math.isinf(estimate.challenger) or math.isinf(estimate.champion):
+        return Outcome(GateStatus.INCONCLUSIVE, (f"{name} is infinite: the numbers are too large to compare",))
+    return Outcome(GateStatus.INCONCLUSIVE, (f"{name} is {UNDEFINED}",))
 
 
 def _limit(outcome: Outcome, estimate: "Estimate", question: Question, minimum: float | None) -> Outcome:

@@ -34,6 +34,8 @@ class Metric:
     `takes`: "score" (one number per row that ranks, for two classes), "proba" (probabilities: n x k, or of the positive
     class alone), "label" or "value". A metric of one's own gives `function(y_true, prediction, sample_weight)`; it is
     judged by a paired bootstrap.
+
+    `differs`: predictions that are the same for every row mean that something is broken.
     """
 
     name: str
@@ -41,6 +43,17 @@ class Metric:
     takes: Takes
     function: Callable[[Any, Any, Any], float] | None = None
     scorer: "Scorer | None" = field(default=None, repr=False)
+    differs: bool = field(default=True, repr=False)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether rows are compared across classes."""
+        return self.takes == "score" or self.name.startswith("roc_auc")
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every constant prediction has the same value."""
+        return self.name in ("matthews_corrcoef", "balanced_accuracy", "balanced_accuracy_score")
 
     @property
     def sign(self) -> int:

@@ -1,5 +1,6 @@
 """The paired comparison: two models' metric on the same rows, their difference and how sure it is."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,12 +66,18 @@ class Estimate:
 
 def compare(metric: "Metric", y: "Array", champion: "Array", challenger: "Array", weight: "Floats") -> Estimate:
     """Estimate the difference on rows that both models scored: by influences, else by a bootstrap."""
+    import numpy as np
+
     if metric.scorer is None:
         return _bootstrap(metric, y, champion, challenger, weight)
-    old = metric.scored(y, champion, weight)
-    new = metric.scored(y, challenger, weight)
-    gap = metric.sign * (new.influence - old.influence)
-    squares = gap**2
+    # What overflows becomes infinite here, and is told as "not finite" by the gate.
+    with np.errstate(over="ignore", invalid="ignore"):
+        old = metric.scored(y, champion, weight)
+        new = metric.scored(y, challenger, weight)
+        gap = metric.sign * (new.influence - old.influence)
+        squares = gap**2
+    if not np.isfinite(squares).all():
+        return Estimate(old.value, new.value, math.nan, math.nan, 1.0, len(y), "paired")
     variance = float(squares.sum())
     freedom = float(len(y) - 1)
     if old.flip > 0 and new.flip > 0:

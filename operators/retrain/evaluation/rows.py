@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from retrain.evaluation.arrays import check_shape, class_codes, count_bad, flaw, plain
+from retrain.evaluation.arrays import check_shape, class_codes, count_bad, flaw, numbers, plain, sortable
 from retrain.evaluation.metrics import Metric
 from retrain.evaluation.rules import Outcome
 from retrain.exceptions import DataError
@@ -59,6 +59,10 @@ def align(
             expected="labelled rows only",
             remedy="Judge on the rows whose labels have matured",
         )
+    if metric.takes != "value":
+        sortable(y)
+    elif len(y):
+        numbers(y, "y_true")
     weight = np.ones(len(y)) if sample_weight is None else plain(sample_weight)
     if weight.shape != y.shape or weight.dtype.kind not in "biuf" or count_bad(weight) or (weight < 0).any():
         raise DataError(
@@ -79,7 +83,32 @@ def unfit(rows: Rows, metric: Metric) -> Outcome | None:
         return Outcome(
             GateStatus.INCONCLUSIVE, (f"the champion cannot be scored, so there is nothing to compare with: {wrong}",)
         )
-    return few(rows, metric)
+    return few(rows, metric) or _constant(rows, metric)
+
+
+def _constant(rows: Rows, metric: Metric) -> Outcome | None:
+    """Refuse a challenger whose scores or values are the same for every row: it has learned nothing, or is broken.
+
+    Labels are let through: where a class is rare, a good model may name the other one on every row. Two such models
+    are told apart by their accuracy, but not by a metric that gives every constant the same value.
+    """
+    constant, before = _is_constant(rows.challenger), rows.champion is not None and _is_constant(rows.champion)
+    if not constant or not metric.differs or (metric.takes == "label" and not (before and metric.balanced)):
+        return None
+    said = f"the challenger predicts the same for all {len(rows.y):,} rows ({_shown(rows.challenger[0])})"
+    if before:
+        return Outcome(GateStatus.INCONCLUSIVE, (f"{said}, and so does the champion: nothing to compare",))
+    return Outcome(GateStatus.FAIL, (f"{said}, as if the features did not reach it",))
+
+
+def _is_constant(prediction: "Array") -> bool:
+    return bool((prediction == prediction[0]).all())
+
+
+def _shown(prediction: Any) -> str:
+    import numpy as np
+
+    return np.array2string(np.asarray(prediction), precision=4, threshold=5)
 
 
 def few(rows: Rows, metric: Metric) -> Outcome | None:
@@ -90,6 +119,11 @@ def few(rows: Rows, metric: Metric) -> Outcome | None:
     if n < MIN_ROWS:
         reason = f"{n} rows to judge on, at least {MIN_ROWS} are needed"
         return Outcome(GateStatus.INCONCLUSIVE, (reason,), MIN_ROWS)
+    share = rows.weight / rows.weight.max()
+    effective = float(share.sum() ** 2 / (share**2).sum())  # Kish (1965)
+    if effective < MIN_ROWS:
+        reason = f"the weights rest on few rows: {n:,} count as {effective:.3g}, at least {MIN_ROWS} are needed"
+        return Outcome(GateStatus.INCONCLUSIVE, (reason,), math.ceil(n * MIN_ROWS / effective))
     if metric.takes == "value":
         return None
     classes, counts = np.unique(rows.y, return_counts=True)
@@ -99,7 +133,7 @@ def few(rows: Rows, metric: Metric) -> Outcome | None:
         reason = f"all {n:,} rows are of the class {classes[0]}; a classifier is judged on rows of each class"
         return Outcome(GateStatus.INCONCLUSIVE, (reason,), needed)
     rarest = int(counts.min())
-    if metric.takes == "score" and rarest < MIN_CLASS_ROWS:
+    if metric.by_class and rarest < MIN_CLASS_ROWS:
         label = classes[counts.argmin()]
         reason = f"only {rarest} of {n:,} rows are of the class {label}, at least {MIN_CLASS_ROWS} are needed"
         return Outcome(GateStatus.INCONCLUSIVE, (reason,), math.ceil(n * MIN_CLASS_ROWS / rarest))
