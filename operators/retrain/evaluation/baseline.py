@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from retrain.evaluation.influence import Floats
     from retrain.evaluation.metrics import Metric
 
+# Only so many labels, the most frequent ones, are tried.
+MOST_LABELS = 20
+
 
 def trivial(metric: "Metric", y: "Array", like: "Array", weight: "Floats") -> "Array":
     """Return one constant prediction per row, the best by the metric on these very rows.
@@ -23,7 +26,9 @@ def trivial(metric: "Metric", y: "Array", like: "Array", weight: "Floats") -> "A
     if metric.takes == "proba":
         return _shares(y, like, weight)
     if metric.takes == "label":
-        choices = [np.full(rows, label) for label in np.unique(y)]
+        labels, counts = np.unique(y, return_counts=True)
+        often = np.argsort(-counts, kind="stable")[:MOST_LABELS]
+        choices = [np.full(rows, label) for label in labels[often]]
     else:
         choices = [np.full(rows, float(np.average(y, weights=weight))), np.full(rows, _median(y, weight))]
     return max(choices, key=lambda constant: metric.sign * metric.score(y, constant, weight))

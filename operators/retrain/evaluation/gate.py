@@ -12,7 +12,7 @@ from retrain.evaluation.metrics import Metric, get_metric
 from retrain.evaluation.paired import compare
 from retrain.evaluation.rows import Rows, align, few, unfit
 from retrain.evaluation.rules import GateRule, Outcome, Question
-from retrain.exceptions import ConfigurationError
+from retrain.exceptions import ConfigurationError, UserCodeError
 from retrain.records import GateStatus, Verdict
 
 if TYPE_CHECKING:
@@ -58,19 +58,24 @@ def judge(
     rows, used = align(y_true, champion, challenger, sample_weight, question.metric)
     masks = {name: mask[used] for name, mask in parts.masks(slices, len(used)).items()}
     estimate: Estimate | None = None
+    baseline: float | None = None
     outcome = unfit(rows, question.metric)
     documents: dict[str, dict[str, Any]] = {}
     if outcome is None:
         rows = rows.encoded(question.metric)
         estimate = _estimate(rows, question.metric)
         if math.isfinite(estimate.difference):
-            outcome = _limit(rules.apply(estimate, question), estimate, question, minimum)
+            baseline = estimate.champion if cold else _baseline(rows, question.metric)
+            outcome = rules.apply(estimate, question)
+            outcome = outcome if cold else _beside(outcome, estimate, question, baseline)
+            outcome = _limit(outcome, estimate, question, minimum)
             documents = {} if cold else _slices(rows, masks, question)
             outcome = _with_slices(outcome, documents, question)
         else:
             outcome = _undefined(estimate, question)
             estimate = None
-    return _verdict(outcome, question, Terms(rule, margin, cold), len(rows.y), estimate, documents)
+    verdict = _verdict(outcome, question, Terms(rule, margin, cold), len(rows.y), estimate, documents)
+    return dataclasses.replace(verdict, baseline=baseline)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +100,24 @@ def _estimate(rows: Rows, metric: Metric) -> "Estimate":
     if champion is None:
         champion = trivial(metric, rows.y, rows.challenger, rows.weight)
     return compare(metric, rows.y, champion, rows.challenger, rows.weight)
+
+
+def _baseline(rows: Rows, metric: Metric) -> float | None:
+    """Return the metric of the best constant; None where it cannot be computed, which is no reason to stop."""
+    try:
+        constant = trivial(metric, rows.y, rows.challenger, rows.weight)
+        value = metric.value(rows.y, constant, rows.weight)
+    except UserCodeError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _beside(outcome: Outcome, estimate: "Estimate", question: Question, baseline: float | None) -> Outcome:
+    """Say so where the challenger is no better than a constant. The rule decides; this tells a person."""
+    if baseline is None or question.metric.sign * (estimate.challenger - baseline) > 0:
+        return outcome
+    said = f"no better than the best constant prediction, whose {question.metric.name} is {baseline:.4g}"
+    return dataclasses.replace(outcome, reasons=(*outcome.reasons, said))
 
 
 def _undefined(estimate: "Estimate", question: Question) -> Outcome:

@@ -136,7 +136,9 @@ class Verdict(Record):
     """What the gate says: whether the challenger may replace the champion.
 
     `difference` is challenger minus champion in the direction "higher is better" (so a positive number is an
-    improvement, also for a loss), `interval` its confidence interval. `slices` holds the same numbers per slice.
+    improvement, also for a loss), `interval` its confidence interval. `slices` holds the same numbers per slice,
+    `baseline` is the metric of the best constant prediction on the same rows. `conditions` holds what else was asked
+    (see `retrain.evaluation.conditions`): name, status, reason and numbers each.
     """
 
     status: GateStatus
@@ -153,3 +155,5 @@ class Verdict(Record):
     rows_needed: int | None = None
     cold_start: bool = False
     slices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    baseline: float | None = None
+    conditions: tuple[Mapping[str, Any], ...] = ()
