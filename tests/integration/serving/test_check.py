@@ -1,0 +1,218 @@
+"""The serving check with real models, in real processes and behind MLflow's real scoring server."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retrain.exceptions import ConfigurationError, DataError, RegistryUnavailableError
+from retrain.records import GateStatus
+from retrain.registry import credentials
+from retrain.serving import Limits, Parity, ServingVerdict, check
+from retrain.training import load_model, train
+from scripts.services.mlflow import MlflowServer
+from scripts.services.processes import free_port
+from tests.support.hostile_models import EXAMPLE, living, save
+from tests.support.project import Project, orders
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
+PASS, FAIL, INCONCLUSIVE = GateStatus.PASS, GateStatus.FAIL, GateStatus.INCONCLUSIVE
+MODES = ("process", "scoring_server")
+QUICK = Limits(calls=5)
+
+
+def _status(verdict: ServingVerdict, name: str) -> GateStatus | None:
+    found = verdict.check(name)
+    return None if found is None else found.status
+
+
+def _alive(marker: Path) -> bool:
+    """Whether the process that wrote its number there still runs."""
+    return living(int(marker.read_text()))
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("good") / "model")
+
+
+class TestRealModel:
+    @pytest.mark.parametrize("mode", MODES)
+    def test_passes_and_answers_as_in_the_evaluation(
+        self, mlflow: MlflowServer, project: Project, tmp_path: Path, mode: str
+    ) -> None:
+        outcome = train(
+            project.spec(), project.snapshot("2024-01"), tracking_uri=mlflow.uri, store=str(tmp_path / "store")
+        )
+        rows = orders(40, seed=9)
+        model = load_model(outcome.model_uri, tracking_uri=mlflow.uri)
+        expected = model.predict(
+            rows.assign(items=rows["items"].astype(float), refunded=rows["refunded"].astype(float))
+        )
+        verdict = check(
+            outcome.model_uri,
+            mode=mode,
+            tracking_uri=mlflow.uri,
+            requests=rows,
+            expected=expected,
+            champion=expected.assign(prediction=1 - expected["prediction"]),
+            limits=QUICK,
+        )
+        assert verdict.status is PASS, verdict.reasons
+        assert _status(verdict, "same answers") is PASS
+        assert verdict.check("champion replay").value == 1.0
+        assert verdict.requests == 5
+        assert verdict.model_bytes > 1000
+        assert verdict.memory_bytes > 50_000_000
+        assert mlflow.password not in str(verdict.to_dict())
+        assert ServingVerdict.from_dict(verdict.to_dict()).to_dict() == verdict.to_dict()
+
+    def test_mlflow_that_does_not_answer_is_no_verdict(self) -> None:
+        with credentials("someone", "something"), pytest.raises(RegistryUnavailableError):
+            check("models:/m-1", tracking_uri=f"http://127.0.0.1:{free_port()}")
+
+    def test_a_model_that_is_not_there_is_no_verdict(self, mlflow: MlflowServer, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="cannot be read"):
+            check("models:/nobody/1", tracking_uri=mlflow.uri)
+        with pytest.raises(DataError, match="no MLmodel"):
+            check(str(tmp_path))
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestHostileModel:
+    def test_hanging_on_load_is_killed_with_its_children(self, tmp_path: Path, mode: str) -> None:
+        markers = [tmp_path / name for name in ("group", "session")]
+        model = save(
+            tmp_path / "model",
+            load=f"""
+            import subprocess
+            for path, away in (({str(markers[0])!r}, False), ({str(markers[1])!r}, True)):
+                child = subprocess.Popen(["sleep", "600"], start_new_session=away)
+                open(path, "w").write(str(child.pid))
+            time.sleep(600)
+            """,
+        )
+        started = time.monotonic()
+        verdict = check(str(model), mode=mode, limits=Limits(load_seconds=40, calls=5))
+        assert verdict.status is FAIL
+        assert "did not load within 40 s" in verdict.check("load").reason
+        assert time.monotonic() - started < 200
+        assert not any(_alive(marker) for marker in markers)
+
+    def test_hanging_on_a_request_is_killed(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", predict="time.sleep(600)")
+        verdict = check(str(model), mode=mode, limits=Limits(total_seconds=60, calls=5))
+        assert verdict.status is FAIL
+        assert _status(verdict, "load") is PASS
+        assert "predicting example" in verdict.check("requests").reason
+
+    def test_printing_its_environment_fails_and_is_not_shown(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", load="print(dict(os.environ), flush=True)")
+        verdict = check(str(model), mode=mode, limits=QUICK, secrets={"STORE_KEY": "hunter2-hunter2"})
+        assert verdict.status is FAIL
+        assert "STORE_KEY" in verdict.check("secrets").reason
+        assert "hunter2" not in str(verdict.to_dict())
+        bare = check(str(model), mode=mode, limits=QUICK)
+        assert "prints or answers its environment" in bare.check("secrets").reason
+
+    def test_answering_nan_fails(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", predict="model_input = model_input.where(model_input['x'] != 2)")
+        verdict = check(str(model), mode=mode, limits=QUICK)
+        assert verdict.status is FAIL
+        assert "1 of 3 answers to the input example are NaN" in verdict.check("finite").reason
+
+    def test_a_missing_package_is_named(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", load="import not_there_at_all", requirements=("not-there-at-all==1.0",))
+        verdict = check(str(model), mode=mode, limits=QUICK)
+        assert verdict.status is FAIL
+        assert "needs the package 'not_there_at_all'" in verdict.check("load").reason
+        assert "not-there-at-all" in verdict.check("parity").reason
+
+    def test_too_much_memory_is_stopped(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", load="self.hog = bytearray(os.urandom(1) * 3_000_000_000); time.sleep(60)")
+        verdict = check(str(model), mode=mode, limits=Limits(memory_bytes=1_000_000_000, calls=5))
+        assert verdict.status is FAIL
+        assert "1,000,000,000 are allowed" in str(verdict.reasons)
+
+    def test_ending_the_process_is_told(self, tmp_path: Path, mode: str) -> None:
+        verdict = check(str(save(tmp_path / "model", load="os._exit(7)")), mode=mode, limits=QUICK)
+        assert (verdict.status, _status(verdict, "load")) == (FAIL, FAIL)
+        assert "exit code 7" in verdict.check("load").reason
+
+    def test_raising_on_a_request_is_told_in_its_own_words(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", predict="raise RuntimeError('no such shop')")
+        verdict = check(str(model), mode=mode, limits=QUICK)
+        assert verdict.status is FAIL
+        assert _status(verdict, "load") is PASS
+        assert _status(verdict, "requests") is FAIL
+
+    def test_other_columns_than_declared_fail(self, tmp_path: Path, mode: str) -> None:
+        model = save(tmp_path / "model", predict="return pd.DataFrame({'late': model_input['x']})")
+        verdict = check(str(model), mode=mode, limits=QUICK)
+        assert verdict.status is FAIL
+        assert "columns ['late']; the signature says ['prediction', 'score']" in verdict.check("schema").reason
+
+
+class TestLimits:
+    def test_answers_other_than_before_or_than_the_champions_fail(self, good: Path) -> None:
+        same = pd.DataFrame({"prediction": EXAMPLE["x"] * 2, "score": EXAMPLE["x"] / 10})
+        other = same.assign(score=same["score"] + 0.2)
+        limits = Limits(calls=5, score_difference=0.1, changed_share=0.0)
+        verdict = check(str(good), requests=EXAMPLE, expected=same, champion=other, limits=limits)
+        assert verdict.status is FAIL
+        assert _status(verdict, "same answers") is PASS
+        assert "0.2 on average; a score difference of 0.1 is allowed" in verdict.check("champion replay").reason
+        verdict = check(str(good), requests=EXAMPLE, expected=other, champion=same, limits=limits)
+        assert (_status(verdict, "same answers"), _status(verdict, "champion replay")) == (FAIL, PASS)
+        with pytest.raises(DataError, match="cannot be compared"):
+            check(str(good), requests=EXAMPLE, expected=same.head(2), limits=limits)
+
+    def test_latency_and_the_lock_are_held(self, good: Path) -> None:
+        verdict = check(str(good), limits=Limits(p50_ms=1e-6, p99_ms=1e6, calls=5), lock=["numpy==1.0.0"])
+        assert [_status(verdict, name) for name in ("p50 latency", "p99 latency", "parity")] == [FAIL, PASS, FAIL]
+        loose = check(str(good), limits=Limits(calls=5, parity=Parity.IGNORE), lock=["numpy==1.0.0"])
+        assert loose.status is PASS
+        assert "numpy" in loose.packages
+
+    def test_changed_bytes_are_not_even_loaded(self, good: Path, tmp_path: Path) -> None:
+        import shutil
+
+        digest = check(str(good), limits=QUICK).digest
+        tampered = shutil.copytree(good, tmp_path / "tampered")
+        marker = tmp_path / "ran"
+        code = next(tampered.glob("*.py"))
+        code.write_text(f"open({str(marker)!r}, 'w')\n" + code.read_text())
+        verdict = check(str(tampered), digest=digest, limits=QUICK)
+        assert verdict.status is FAIL
+        assert "not those that were recorded" in verdict.check("artifact").reason
+        assert not marker.exists()
+        assert check(str(good), digest=digest, limits=QUICK).status is PASS
+
+    def test_nothing_to_feed_is_inconclusive(self, tmp_path: Path) -> None:
+        model = save(tmp_path / "model")
+        (model / "serving_input_example.json").unlink()
+        verdict = check(str(model), limits=QUICK)
+        assert verdict.status is INCONCLUSIVE
+        assert "neither an input example nor a recorded request" in verdict.reasons[0]
+
+    def test_an_environment_without_mlflow_cannot_serve(self, good: Path, tmp_path: Path) -> None:
+        import subprocess
+        import sys
+
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+        verdict = check(str(good), python=str(tmp_path / "bare" / "bin" / "python"), limits=QUICK)
+        assert verdict.status is FAIL
+        assert "needs the package 'mlflow'" in verdict.check("load").reason
+        assert _status(verdict, "parity") is FAIL
+
+    def test_terms_that_mean_nothing_are_refused(self, good: Path) -> None:
+        with pytest.raises(ConfigurationError, match="no interpreter"):
+            check(str(good), python="/no/such/python")
+        with pytest.raises(ConfigurationError, match="mode is 'docker'"):
+            check(str(good), mode="docker")
+        with pytest.raises(ConfigurationError, match="not above 0"):
+            Limits(p99_ms=0)
