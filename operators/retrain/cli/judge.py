@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,11 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 @click.option("--confidence", type=float, default=0.95, show_default=True)
 @click.option("--minimum", type=float, help="The worst value of the metric that may pass.")
 @click.option("--slice-by", "slice_by", multiple=True, help="Column whose values are slices; may be repeated.")
+@click.option("--slice-where", multiple=True, metavar="NAME=EXPRESSION", help="Slice by an expression over columns.")
+@click.option(
+    "--find-slices", type=click.IntRange(0), default=0, help="Search for so many slices that are harmed most."
+)
+@click.option("--conditions", type=click.Path(exists=True, dir_okay=False), help="JSON list of further conditions.")
 @click.option("--sample-weight", help="Column of the weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def command(
@@ -33,9 +39,14 @@ def command(
     target: str,
     champion: str | None,
     challenger: str,
-    slice_by: tuple[str, ...],
+    metric: str,
+    minimum: float | None,
     sample_weight: str | None,
     as_json: bool,
+    slice_by: tuple[str, ...],
+    slice_where: tuple[str, ...],
+    find_slices: int,
+    conditions: str | None,
     **terms: Any,
 ) -> None:
     """Judge a challenger against the champion on PREDICTIONS, a Parquet or CSV file (path or URI).
@@ -45,26 +56,59 @@ def command(
     Exit code 0: pass. 1: fail. 3: inconclusive. 2: could not judge.
     """
     from retrain.data import read
-    from retrain.evaluation import judge
+    from retrain.evaluation import Evidence, Minimum, Slices, assess, conditions_from_dicts
 
     frame = read(predictions)
-    verdict = judge(
+    evidence = Evidence(
         _column(frame, target),
-        None if champion is None else _prediction(frame, champion),
         _prediction(frame, challenger),
-        slices={
-            f"{name}={value}": (frame[name] == value).to_numpy()
-            for name in slice_by
-            for value in sorted(_column(frame, name).dropna().unique(), key=str)
-        },
+        None if champion is None else _prediction(frame, champion),
+        metric=metric,
         sample_weight=None if sample_weight is None else _column(frame, sample_weight),
-        **terms,
+        # What was predicted, or should have been, is nothing to slice by.
+        frame=frame[[name for name in frame.columns if not _is_about(str(name), target, champion, challenger)]],
     )
+    asked = list(conditions_from_dicts(_documents(conditions)))
+    if minimum is not None:
+        asked.insert(0, Minimum(minimum))
+    if slice_by or slice_where or find_slices:
+        asked.append(Slices(terms["margin"], slice_by, _expressions(slice_where), find_slices, terms["confidence"]))
+    verdict = assess(evidence, conditions=asked, **terms)
     if as_json:
         click.echo(json.dumps(verdict.to_dict()))
     else:
         _print(verdict)
     sys.exit(EXIT_CODES[verdict.status])
+
+
+def _is_about(name: str, target: str, champion: str | None, challenger: str) -> bool:
+    starts = [f"{who}_" for who in (champion, challenger) if who]
+    return name in (target, champion, challenger) or any(
+        name.startswith(start) and name.removeprefix(start).isdigit() for start in starts
+    )
+
+
+def _documents(path: str | None) -> list[Any]:
+    from retrain.exceptions import ConfigurationError
+
+    if path is None:
+        return []
+    try:
+        documents = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from error
+    if not isinstance(documents, list) or not all(isinstance(document, dict) for document in documents):
+        raise ConfigurationError(f"{path} holds no list of conditions", expected='[{"kind": "slices", ...}, ...]')
+    return documents
+
+
+def _expressions(given: tuple[str, ...]) -> dict[str, str]:
+    from retrain.exceptions import ConfigurationError
+
+    parts = [item.partition("=") for item in given]
+    if wrong := [name + equals for name, equals, expression in parts if not name.strip() or not expression.strip()]:
+        raise ConfigurationError(f"--slice-where {wrong[0]!r}", expected="NAME=EXPRESSION, such as 'late=hour >= 18'")
+    return {name.strip(): expression for name, _, expression in parts}
 
 
 def _column(frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":

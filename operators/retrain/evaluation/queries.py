@@ -22,12 +22,23 @@ if TYPE_CHECKING:
 
 
 def ndcg(y: Any, score: Any, *, k: int | None = None) -> float | None:
-    """Return the normalised discounted cumulative gain of one query; None where nothing is relevant."""
-    from sklearn.metrics import ndcg_score
+    """Return the normalised discounted cumulative gain of one query; None where nothing is relevant.
 
+    The value is scikit-learn's (relevance as gain, ties averaged as in McSherry & Najork, 2008), whose checks of its
+    input take fifty times longer than the sum: here there may be a hundred thousand queries.
+    """
+    import numpy as np
+
+    y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
     if len(y) < 2 or not (y > 0).any():
         return None
-    return float(ndcg_score([y], [score], k=k))
+    discount = 1 / np.log2(np.arange(len(y)) + 2)
+    if k is not None:
+        discount[k:] = 0
+    _, tie, count = np.unique(-score, return_inverse=True, return_counts=True)
+    ends = np.cumsum(discount)[np.cumsum(count) - 1]
+    shared = np.diff(ends, prepend=0) / count
+    return float((shared[tie] * y).sum() / (discount * np.sort(y)[::-1]).sum())
 
 
 def judge_ranking(

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from retrain.cli.judge import command
-from retrain.exceptions import MissingColumnError
+from retrain.exceptions import ConfigurationError, MissingColumnError
 
 
 @pytest.fixture
@@ -53,3 +53,30 @@ def test_missing_column_is_named(predictions):
     result = _run(predictions, "--champion", "older", "--challenger", "same")
     assert isinstance(result.exception, MissingColumnError)
     assert "'older'" in str(result.exception)
+
+
+def test_slices_by_expression_and_found_ones_and_conditions_are_judged(predictions, tmp_path):
+    conditions = tmp_path / "conditions.json"
+    conditions.write_text(
+        json.dumps([{"kind": "fairness_gap", "column": "group", "maximum": 0.2, "metric": "roc_auc"}])
+    )
+    result = _run(
+        predictions, "--champion", "old", "--challenger", "same", "--slice-where", "first=group == 'a'",
+        "--find-slices", "2", "--conditions", str(conditions), "--minimum", "0.5", "--json",
+    )  # fmt: skip
+    document = json.loads(result.output)
+    assert [condition["name"] for condition in document["conditions"]] == [
+        "minimum",
+        "fairness_gap roc_auc group",
+        "slices",
+    ]
+    assert document["slices"]["first"]["rows"] == 1500
+
+
+def test_conditions_and_expressions_that_mean_nothing_are_refused(predictions, tmp_path):
+    conditions = tmp_path / "conditions.json"
+    conditions.write_text("{}")
+    result = _run(predictions, "--challenger", "same", "--conditions", str(conditions))
+    assert isinstance(result.exception, ConfigurationError)
+    result = _run(predictions, "--challenger", "same", "--slice-where", "late")
+    assert isinstance(result.exception, ConfigurationError)

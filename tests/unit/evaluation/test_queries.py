@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import ndcg_score
 
 from retrain.evaluation import judge_ranking, ndcg
 from retrain.exceptions import DataError, UserCodeError
@@ -26,6 +27,15 @@ def test_rankers_are_compared_by_query():
     assert verdict.baseline < verdict.challenger
     noise = generator.normal(size=len(y))
     assert judge_ranking(y, good, noise, queries=query, margin=0.05).status is FAIL
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_ndcg_is_scikit_learns_ties_included(k):
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        y, score = generator.integers(0, 4, 9), generator.integers(0, 5, 9)
+        assert ndcg(y, score, k=k) == pytest.approx(ndcg_score([y], [score], k=k))
+    assert ndcg(np.zeros(5), score[:5]) is None
 
 
 def test_the_first_ranker_is_compared_with_no_order_at_all():

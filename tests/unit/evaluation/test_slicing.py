@@ -64,7 +64,7 @@ def test_the_worst_slice_is_found_by_name_and_judged_on_other_rows():
 
 def test_slices_found_in_noise_are_not_failed_more_often_than_the_level():
     failed = 0
-    for seed in range(60):
+    for seed in range(30):
         frame = _frame(rows=1500, seed=seed)
         generator = np.random.default_rng([seed, 1])
         y = generator.normal(size=1500)
@@ -72,7 +72,7 @@ def test_slices_found_in_noise_are_not_failed_more_often_than_the_level():
         slices = {one.name: one.mask for one in find_slices(frame, (new - y) ** 2 - (old - y) ** 2)}
         verdict = judge(y, old, new, metric="mse", margin=0.0, slices=slices)
         failed += any(part["status"] is GateStatus.FAIL for part in verdict.slices.values())
-    assert failed <= 3
+    assert failed <= 2
 
 
 def test_no_rows_or_no_harm_finds_nothing():
