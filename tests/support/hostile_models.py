@@ -19,7 +19,7 @@ class Model(PythonModel):
     def load_context(self, context):
 {load}
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: pd.DataFrame, params=None):
 {predict}
         return pd.DataFrame({{"prediction": model_input["x"] * 2, "score": model_input["x"] / 10}})
 
