@@ -1,6 +1,6 @@
 """`make bench`: every measurement, one after another, each against its peer in the same run.
 
-    python -m benchmarks [--only flights|parse|validation|watchers] [--json FILE]
+    python -m benchmarks [--only flights|judge|parse|validation|watchers] [--json FILE]
 
 Compare only runs that had the machine to themselves; the load average at the start is printed with the numbers.
 """
@@ -56,7 +56,12 @@ def watchers(folder: Path) -> dict[str, Any]:
     return _measured("benchmarks.watchers", folder)
 
 
-MEASUREMENTS = {"parse": parse, "flights": flights, "validation": validation, "watchers": watchers}
+def judge(folder: Path) -> dict[str, Any]:
+    """Measure how often the gate is wrong, beside the rule "the metric is higher"."""
+    return _measured("benchmarks.judge", folder)
+
+
+MEASUREMENTS = {"judge": judge, "parse": parse, "flights": flights, "validation": validation, "watchers": watchers}
 
 
 def _measured(module: str, folder: Path) -> dict[str, Any]:

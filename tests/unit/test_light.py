@@ -20,7 +20,7 @@ HEAVY = (
 )  # fmt: skip
 AIRFLOWS_SIDE = ("hooks", "operators", "plugin", "sensors", "templates", "triggers", "provider", "notifications")
 CORES_SIDE = ("cli", "data", "drift", "evaluation", "jobs", "ledger", "loop", "policy", "records", "registry",
-              "training", "validation", "exceptions")  # fmt: skip
+              "serving", "training", "validation", "exceptions")  # fmt: skip
 # `_served_model` travels with a saved model and is run by MLflow. The others are subclasses of Great Expectations' own
 # classes; `retrain.validation.feed.register` imports them where a suite is built.
 APART = ("._served_model", ".feed_expectations", ".kind_expectation")
