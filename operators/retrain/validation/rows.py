@@ -120,9 +120,13 @@ class _ArrowRows:
             for start in range(0, self.count, most):
                 yield pd.DataFrame(index=pd.RangeIndex(min(most, self.count - start)))
             return
-        whole = self.count <= most
-        for table in [self._whole(columns)] if whole else self._batches(columns, most):
-            yield self._frame(table, partial=not whole)
+        if self.count <= most:
+            yield self._whole(columns).to_pandas(ignore_metadata=True)
+            return
+        # Before the first batch: a Parquet reader has one batch size, whoever reads on the side would change it.
+        changed = frozenset(name for name in columns if self._changes_with_nulls(name))
+        for table in self._batches(columns, most):
+            yield _as_of_the_whole(table, changed)
 
     def divisible(self, columns: Iterable[str]) -> bool:
         """Categories differ from batch to batch, and so do the insides of nested values."""
@@ -131,18 +135,12 @@ class _ArrowRows:
         kinds = [self._fields[name] for name in columns]
         return not any(types.is_nested(kind) or types.is_dictionary(kind) for kind in kinds)
 
-    def _frame(self, table: Any, *, partial: bool) -> "pd.DataFrame":
-        import pyarrow as pa
+    def _changes_with_nulls(self, name: str) -> bool:
+        """Say whether a null, which some batches may lack, makes pandas choose another type for a column."""
         import pyarrow.types as types
 
-        to_object = []
-        for i, field in enumerate(table.schema) if partial else ():
-            if types.is_integer(field.type) and self._has_nulls(field.name):
-                table = table.set_column(i, field.name, table.column(i).cast(pa.float64(), safe=False))
-            elif types.is_boolean(field.type) and self._has_nulls(field.name):
-                to_object.append(field.name)
-        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-        return frame.astype(dict.fromkeys(to_object, object)) if to_object else frame
+        kind = self._fields[name]
+        return (types.is_integer(kind) or types.is_boolean(kind)) and self._has_nulls(name)
 
     def _has_nulls(self, name: str) -> bool:
         if name not in self._nullable:
@@ -291,3 +289,18 @@ def _is_plain(column: "pd.Series[Any]") -> bool:
     import pandas as pd
 
     return not isinstance(column.dtype, pd.CategoricalDtype)
+
+
+def _as_of_the_whole(table: Any, changed: frozenset[str]) -> "pd.DataFrame":
+    """Turn a batch into a frame; integers and booleans in `changed` have a null in some batch."""
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    to_object = []
+    for i, field in enumerate(table.schema):
+        if field.name in changed and types.is_integer(field.type):
+            table = table.set_column(i, field.name, table.column(i).cast(pa.float64(), safe=False))
+        elif field.name in changed:
+            to_object.append(field.name)
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    return frame.astype(dict.fromkeys(to_object, object)) if to_object else frame

@@ -211,3 +211,17 @@ def test_no_row_and_no_value_is_asked_for(engine):
     ]
     assert numbers
     assert all(0 in one for one in limits)
+
+
+def test_a_table_may_lie_in_a_schema(postgres_database):
+    made = sa.create_engine(postgres_database, poolclass=sa.NullPool)
+    with made.begin() as connection:
+        connection.execute(sa.text('CREATE SCHEMA "other one"'))
+        frame().to_sql("rows", connection, index=False, schema="other one")
+        frame().head(5).to_sql("rows", connection, index=False)
+    with sql.connections({"feed": made}.__getitem__):
+        address = sql.SqlTable("feed", "rows", "other one").uri
+        entries = suite(SAME[0], SAME[15], ("expect_column_to_be_of_kind", {"column": "at", "kind": "time"}))
+        assert told(validate(address, entries)) == told(validate(frame(), entries))
+        some = sql.SqlTable("feed", "rows", "other one", (sql.Condition("part", "=", "x"),)).uri
+        assert validate(some, entries).rows == 20
