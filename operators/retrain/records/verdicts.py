@@ -64,7 +64,7 @@ class ValidationVerdict(Record):
     """Whether a partition may go on.
 
     `rows` is what came in. `quarantined_rows` are those set aside; without a store, those that break a critical
-    expectation: of a table counted by the database, and 0 where it cannot; 0 when a person has waived. `accepted` is the
+    expectation (of a table as its database counts, 0 where it cannot); 0 when a person has waived. `accepted` is the
     reference to the rest, `quarantine_uri` where the others lie, `docs_uri` the page for people. All are None where
     nothing was stored.
     """
