@@ -160,7 +160,7 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
         drift=tuple(
             _drift(seen) for seen in watched if seen["partition"] in new and (seen["drift"] or {}).get("status")
         ),
-        failed_at=_failed_at(ledger, spec.model, trained),
+        failed_at=_failed_at(ledger, spec, trained),
         labels_late=bool(watched) and version is not None and not (watched[-1]["performance"] or {}).get("status"),
         performance=PerformanceStatus(latest["status"]) if latest else None,
         metric=spec.metric,
@@ -170,10 +170,16 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
     )
 
 
-def _failed_at(ledger: "Ledger", model: str, trained: "Event | None") -> "datetime | None":
-    """When the last retraining ended without a model, if none has ended with one since."""
-    failed = ledger.last(model_stream(model), Kind.FAILED)
+def _failed_at(ledger: "Ledger", spec: ModelSpec, trained: "Event | None") -> "datetime | None":
+    """When the last retraining ended without a model, if none has ended with one since and no data has come since.
+
+    With other data, corrected perhaps, it is worth another try at once.
+    """
+    failed = ledger.last(model_stream(spec.model), Kind.FAILED)
     if failed is None or (trained is not None and trained.sequence > failed.sequence):
+        return None
+    newest = [ledger.last(dataset_stream(spec.dataset), kind) for kind in (Kind.VALIDATED, Kind.LABELLED)]
+    if any(one is not None and one.payload["accepted"] and one.recorded_at > failed.recorded_at for one in newest):
         return None
     return failed.recorded_at
 

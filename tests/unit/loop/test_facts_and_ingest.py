@@ -278,6 +278,19 @@ def test_an_old_partition_that_is_corrected_is_not_the_latest_performance(
     ]
 
 
+def test_a_failed_training_is_worth_another_try_when_data_has_come_since(feed, ledger, spec, take_in) -> None:
+    feed.land("2024-01")
+    feed.discover()
+    ledger.append("model:returns", "failed", "run-1", {"reason": "no target", "requests": []})
+    assert history(ledger, spec).failed_at is not None
+    take_in("2024-01@v1", "fail")
+    assert history(ledger, spec).failed_at is not None
+    feed.land("2024-02")
+    feed.discover()
+    take_in("2024-02@v1")
+    assert history(ledger, spec).failed_at is None
+
+
 def test_a_failed_training_is_known_until_one_has_ended_with_a_model(ledger, spec) -> None:
     assert history(ledger, spec).failed_at is None
     failed = ledger.append("model:returns", "failed", "run-1", {"reason": "no target", "requests": []}).event
