@@ -66,7 +66,7 @@ def evaluate(context: StepContext) -> dict[str, Any]:
         "predictions_uri": predictions_uri,
         "losses_uri": losses_uri,
         "rows": len(frame),
-        "holdout": [f"{ref.partition}@v{ref.version}" for ref in holdout],
+        "holdout": [ref.key for ref in holdout],
         "metric": context.spec.metric,
         **{who: metric.score(target, prediction) if several else None for who, prediction in scored.items()},
     }

@@ -34,10 +34,7 @@ class Facts:
     @property
     def partitions(self) -> tuple[str, ...]:
         """The keys of the partitions, with their versions where they have one."""
-        return tuple(
-            f"{ref.partition or ref.uri}@v{ref.version}" if ref.version is not None else (ref.partition or ref.uri)
-            for ref in self.snapshot.partitions
-        )
+        return tuple(ref.key for ref in self.snapshot.partitions)
 
     @property
     def run_name(self) -> str:
