@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from retrain import exceptions
 from retrain.exceptions import (
     ConfigurationError,
     DataError,
@@ -32,8 +33,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# Trying again cannot mend these.
-FINAL_ERRORS = (ConfigurationError, DataError, PromotionRefusedError)
+class JobEndedException(AirflowFailException):
+    """A job that failed for good; `kind` is the name of its error's class."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def final_errors(execute: Callable[P, T]) -> Callable[P, T]:
@@ -43,7 +48,7 @@ def final_errors(execute: Callable[P, T]) -> Callable[P, T]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return execute(*args, **kwargs)
-        except FINAL_ERRORS as error:
+        except (ConfigurationError, DataError, PromotionRefusedError) as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     return wrapped
@@ -198,7 +203,7 @@ def raise_for(result: JobResult) -> None:
         message += "\n" + result.error.traceback
     if result.error.retryable:
         raise JobFailedError(message)
-    raise AirflowFailException(message)
+    raise JobEndedException(message, result.error.type)
 
 
 def run_name(context: "Context") -> str:
@@ -207,18 +212,18 @@ def run_name(context: "Context") -> str:
     return f"{ti.dag_id}/{ti.run_id}"
 
 
+def is_about_data(error: Exception) -> bool:
+    """Say whether the data or the user's code is at fault: the same job on the same data would end the same way."""
+    kind = getattr(exceptions, error.kind, object) if isinstance(error, JobEndedException) else type(error)
+    return isinstance(kind, type) and issubclass(kind, DataError)
+
+
 def owner(context: "Context") -> str:
     """Name who works: DAG, run, task and map index. Not the try: a retry keeps its claim."""
     from retrain.ledger import task_owner
 
     ti = context["ti"]
     return task_owner(ti.dag_id, ti.run_id, ti.task_id, getattr(ti, "map_index", -1))
-
-
-def is_last_try(context: "Context") -> bool:
-    """Say whether Airflow will not try this task again by itself."""
-    ti = context["ti"]
-    return ti.try_number > (getattr(ti, "max_tries", 0) or 0)
 
 
 def origin(context: "Context") -> dict[str, str]:

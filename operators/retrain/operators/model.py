@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from retrain.exceptions import ContractError, RetrainError
 from retrain.loop.streams import Kind, model_stream
-from retrain.operators.job import FINAL_ERRORS, RetrainOperator, actor, final_errors, is_last_try, run_name
+from retrain.operators.job import RetrainOperator, actor, final_errors, is_about_data, run_name
 from retrain.operators.links import MlflowRunLink, ModelVersionLink
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class ModelTrainOperator(RetrainOperator):
         try:
             return self._train(context, event)
         except Exception as error:
-            if isinstance(error, (AirflowFailException, *FINAL_ERRORS)) or is_last_try(context):
+            # A wrong connection or a server that is down is mended elsewhere: then the next sweep goes on.
+            if is_about_data(error):
                 self._give_up(context, error)
             raise
 
