@@ -7,7 +7,7 @@ speak of, and the current effect has to exceed every past one.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def calibrate(evidence: Sequence[Evidence], current: Profile, history: Sequence[
             calibrated.append(item)
             continue
         *past, now = effects
-        unusual = _p_unusual(past, now, unsigned=item.measure in _UNSIGNED)
+        unusual = p_unusual(past, now, unsigned=item.measure in _UNSIGNED)
         note = f"; among {len(past)} past partitions p={unusual:.2g}"
         calibrated.append(replace(item, p_value=max(item.p_value, unusual), note=item.note + note))
     return calibrated
@@ -79,8 +79,15 @@ def _numeric(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str,
     effects = {"ks_d": [statistics.ks_distance(rest, batch) for rest, batch in pairs]}
     for measure, test in NUMERIC.items():
         if measure not in effects:
-            effects[measure] = [test(rest, batch).effect for rest, batch in pairs]
+            effects[measure] = [effect_of(measure, test, rest, batch, grid) for rest, batch in pairs]
     return effects
+
+
+def effect_of(
+    measure: str, test: "Callable[..., statistics.Finding]", rest: "Floats", batch: "Floats", grid: "Floats"
+) -> float:
+    """Return the effect as `gather` measures it."""
+    return (test(rest, batch, grid) if measure == "outlier_share" else test(rest, batch)).effect
 
 
 def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:
@@ -95,7 +102,8 @@ def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[
     ]
 
 
-def _p_unusual(past: Sequence[float], now: float, *, unsigned: bool) -> float:
+def p_unusual(past: Sequence[float], now: float, *, unsigned: bool) -> float:
+    """Return how probable an effect at least as far out as `now` is, after those of past partitions."""
     import numpy as np
     from scipy import stats
 

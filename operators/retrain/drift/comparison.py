@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from retrain.drift import wording
 from retrain.drift.calibration import calibrate
 from retrain.drift.checks import schema_checks
-from retrain.drift.evidence import CHECKS, Evidence, gather
+from retrain.drift.classifier import classify
+from retrain.drift.dependence import dependence
+from retrain.drift.evidence import CHECKS, WEIGHTS, Evidence, gather
 from retrain.drift.profiles import Profile
 from retrain.drift.profiling import as_profile
 from retrain.drift.statistics import adjust
@@ -44,11 +46,25 @@ def compare(
         faulty = {check.column for check in faults}
         names = [name for name in current.columns if name in reference.columns and name not in faulty]
         evidence = [item for name in names for item in gather(reference.columns[name], current.columns[name], limits)]
-        if history:
-            evidence = calibrate(evidence, current, [as_profile(past, reference) for past in history])
-        adjusted = adjust([item.p_value for item in evidence], [item.weight for item in evidence])
-        evidence = [replace(item, adjusted=p) for item, p in zip(evidence, adjusted, strict=True)]
+        past = [as_profile(one, reference) for one in history]
+        if past:
+            evidence = calibrate(evidence, current, past)
+        together = dependence(reference.select(names), current.select(names), limits, past)
+        evidence += [together] if together else []
+        evidence = _adjusted(evidence)
+        if not any(item.alarms(limits.alpha) for item in evidence):
+            hidden = classify(reference.select(names), current.select(names), limits, past)
+            evidence = _adjusted([*evidence, hidden]) if hidden else evidence
     return _verdict(reference, current, limits, faults, evidence, judged=judged)
+
+
+def _adjusted(evidence: list[Evidence]) -> list[Evidence]:
+    """Adjust the p-values for the number of tests; the classifier's share is kept free whether it was asked or not."""
+    asked = any(item.measure == "classifier" for item in evidence)
+    p_values = [*(item.p_value for item in evidence), *([] if asked else [1.0])]
+    weights = [*(item.weight for item in evidence), *([] if asked else [WEIGHTS["classifier"]])]
+    adjusted = adjust(p_values, weights)[: len(evidence)]
+    return [replace(item, adjusted=p) for item, p in zip(evidence, adjusted, strict=True)]
 
 
 def _verdict(
@@ -70,7 +86,8 @@ def _verdict(
     status = DriftStatus.OK if judged else DriftStatus.INCONCLUSIVE
     if checks or alarms:
         status = DriftStatus.DRIFT
-    drivers = [check.column for check in faults if check.column] + [item.column for item in alarms]
+    drivers = [check.column for check in faults if check.column]
+    drivers += [name for item in alarms for name in item.columns]
     verdict = DriftVerdict(
         status=status,
         columns=_columns(reference, current, faults, evidence, limits, judged=judged),
@@ -103,7 +120,7 @@ def _columns(
             status, rows = DriftStatus.INCONCLUSIVE, min(reference.rows, current.rows)
             columns[name] = ColumnDrift(status, None, None, None, f"{rows} rows are too few to judge")
         else:
-            columns[name] = _column(name, reference, [item for item in evidence if item.column == name], limits)
+            columns[name] = _column(name, reference, [item for item in evidence if name in item.columns], limits)
     return columns
 
 
@@ -111,7 +128,7 @@ def _column(name: str, reference: Profile, evidence: list[Evidence], limits: Thr
     alarms = sorted((item for item in evidence if item.alarms(limits.alpha)), key=lambda item: -item.ratio)
     if alarms:
         return _from(alarms[0], DriftStatus.DRIFT, "; ".join(wording.reason(item, alarmed=True) for item in alarms))
-    main = [item for item in evidence if item.measure not in CHECKS]
+    main = [item for item in evidence if item.measure not in CHECKS and item.partner is None]
     if not main:
         return _unjudged(wording.not_judged(reference.columns[name]))
     # The omnibus test speaks for an unchanged column; it is the first of its kind's.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from retrain.drift import statistics
 from retrain.drift.profiles import ColumnProfile, Kind
@@ -10,17 +11,25 @@ from retrain.drift.sketch import cells, shared_grid
 from retrain.drift.statistics import Finding
 from retrain.drift.thresholds import Thresholds
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 # How the whole table's alpha is shared out. The tests for ordinary shifts need it; faults are overwhelming when they
-# are there at all.
+# are there at all. `dependence` and `classifier` come once for the table, the others once for each column.
 WEIGHTS = {
-    "ks_d": 1.0,
+    "ks_d": 0.5,
     "location": 3.0,
-    "scale": 3.0,
-    "total_variation": 4.0,
+    "scale": 6.0,
+    "total_variation": 2.5,
     "outlier_share": 0.5,
-    "missing_share": 0.5,
-    "infinite_share": 0.5,
-    "unknown_share": 1.0,
+    "missing_share": 0.2,
+    "infinite_share": 0.2,
+    "unknown_share": 2.0,
+    "dependence": 2.0,
+    "classifier": 0.5,
 }
 # Tests of the quality of a column: when one alarms it is named among the verdict's checks.
 CHECKS = {
@@ -37,9 +46,13 @@ NUMERIC: Mapping[str, Callable[..., Finding]] = {
 }
 
 
+# An effect in ranks, in standard deviations, that matters whatever the column's own unit says.
+LARGE = 0.3
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """One test on one column. `size` is what is held against `floor`: the effect without its sign or sampling noise."""
+    """One test on one column, or on the pair with `partner` (`label` in words). `size` is what is held against `floor`: the effect without its sign or sampling noise."""
 
     column: str
     measure: str
@@ -50,11 +63,18 @@ class Evidence:
     p_value: float
     adjusted: float = 1.0
     note: str = ""
+    partner: str | None = None
+    label: str = ""
 
     @property
     def weight(self) -> float:
         """The test's share of alpha, relative to the others."""
         return WEIGHTS[self.measure]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, after its partner where it is a pair."""
+        return tuple(dict.fromkeys(name for name in (self.partner, self.column) if name is not None))
 
     @property
     def ratio(self) -> float:
@@ -106,7 +126,42 @@ def _missing(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
 def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
     grid = shared_grid([reference.sketch, current.sketch])
     rows_r, rows_c = cells(reference.sketch, grid), cells(current.sketch, grid)
-    return [_evidence(current.name, measure, test(rows_r, rows_c), limits) for measure, test in NUMERIC.items()]
+    shift, spread = _in_units(rows_r, rows_c, grid)
+    found = []
+    for measure, test in NUMERIC.items():
+        finding = statistics.outliers(rows_r, rows_c, grid) if measure == "outlier_share" else test(rows_r, rows_c)
+        size = None
+        if measure == "location":
+            size = _tempered(finding.effect, shift)
+        elif measure == "scale":
+            size = _tempered(finding.effect, spread)
+        found.append(_evidence(current.name, measure, finding, limits, size=size))
+    return found
+
+
+def _in_units(reference: "Floats", current: "Floats", grid: "Floats") -> tuple[float, float]:
+    """Return the shift in standard deviations and the log ratio of the variances, in the column's own unit.
+
+    Of values clipped to the middle 98% of both sides: the variance of a heavy tail is that of its last few rows.
+    """
+    clipped = statistics.clip(reference + current, grid)
+    (mean_r, variance_r), (mean_c, variance_c) = (statistics.moments(side, clipped) for side in (reference, current))
+    pooled = math.sqrt((variance_r + variance_c) / 2) if math.isfinite(variance_r + variance_c) else math.inf
+    shift = (mean_c - mean_r) / pooled if pooled > 0 else math.inf
+    spread = math.log(variance_c / variance_r) if variance_r > 0 and variance_c > 0 else math.inf
+    return shift, spread if math.isfinite(spread) else math.inf
+
+
+def _tempered(effect: float, in_units: float) -> float:
+    """Let a moderate effect in ranks count for no more than twice that in the column's own unit.
+
+    Near a hard edge (the zero of a duration) or a steep flank a shift that nobody cares about moves many ranks. A large
+    effect in ranks stands by itself: a single huge value makes every shift small in standard deviations.
+    """
+    size = abs(effect)
+    if size >= LARGE or math.isnan(in_units):
+        return size
+    return min(size, 2 * abs(in_units))
 
 
 def _categorical(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:

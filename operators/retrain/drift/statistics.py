@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Rule of Cochran (1954): the chi-square approximation holds where every expected count is at least this.
 EXPECTED = 5.0
 TAIL = 0.005
+# From this many levels on, a test for a trend in frequency stands beside chi-square.
+TREND_LEVELS = 6
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,34 @@ def scale(reference: "Floats", current: "Floats") -> Finding:
     return _linear_rank("klotz", scores**2, reference, current)
 
 
-def outliers(reference: "Floats", current: "Floats") -> Finding:
+def clip(cells: "Floats", grid: "Floats", tail: float = 0.01) -> "Floats":
+    """Return the grid with its values clipped to the middle 1 - 2 x `tail` of the rows in `cells`."""
+    import numpy as np
+
+    share = np.cumsum(cells) / cells.sum()
+    last = len(cells) - 1
+    low, high = (grid[min(int(np.searchsorted(share, at)), last) // 2] for at in (tail, 1 - tail))
+    clipped: Floats = np.clip(grid, low, high)
+    return clipped
+
+
+def moments(cells: "Floats", grid: "Floats") -> tuple[float, float]:
+    """Return mean and variance of the rows in `cells`; those between two grid values count as their middle."""
+    import numpy as np
+
+    values = np.repeat(grid, 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values[2::2] = (grid[1:] + grid[:-1]) / 2
+        mean = float((cells * values).sum() / cells.sum())
+        return mean, float((cells * (values - mean) ** 2).sum() / cells.sum())
+
+
+def outliers(reference: "Floats", current: "Floats", grid: "Floats | None" = None) -> Finding:
     """How many more of the current rows lie beyond the reference's outer 0.5% on either side; exact test.
 
-    The fences are order statistics of the reference, so the rows beyond them follow a negative hypergeometric law.
+    The fences are order statistics of the reference, so the rows beyond them follow a negative hypergeometric law. With
+    `grid` (the cells' values) a row has to be beyond them by a quarter of the interquartile range too: at a hard edge
+    of the data the smallest shift puts many rows a hair beyond it. That makes the test conservative, never liberal.
     """
     import numpy as np
     from scipy import stats
@@ -75,6 +101,8 @@ def outliers(reference: "Floats", current: "Floats") -> Finding:
     rows_r, rows_c = int(np.rint(reference.sum())), int(np.rint(current.sum()))
     order = max(1, math.ceil(TAIL * rows_r))
     outside = (np.cumsum(reference) < order - 0.5) | (np.cumsum(reference[::-1])[::-1] < order - 0.5)
+    if grid is not None:
+        outside &= _beyond(reference, outside, np.repeat(grid, 2))
     beyond = float(current[outside].sum())
     effect = beyond / rows_c - float(reference[outside].sum()) / rows_r
     count = int(beyond)
@@ -83,6 +111,21 @@ def outliers(reference: "Floats", current: "Floats") -> Finding:
     drawn = count + 2 * order - 1
     p_value = stats.hypergeom.cdf(2 * order - 1, rows_r + rows_c, rows_r, drawn)
     return Finding("outliers", effect, min(1.0, float(p_value)))
+
+
+def _beyond(reference: "Floats", outside: "Floats", values: "Floats") -> "Floats":
+    """Which cells lie outside the fences by more than a quarter of the reference's interquartile range."""
+    import numpy as np
+
+    share = np.cumsum(reference) / reference.sum()
+    inside = values[~outside]
+    if not inside.size:
+        return outside
+    quarter, three = values[np.searchsorted(share, 0.25)], values[min(np.searchsorted(share, 0.75), len(values) - 1)]
+    with np.errstate(over="ignore"):
+        margin = 0.25 * (three - quarter)
+        far: Floats = (values < inside[0] - margin) | (values > inside[-1] + margin)
+    return far
 
 
 def contingency(reference: Mapping[str, int], current: Mapping[str, int]) -> Finding:
@@ -104,7 +147,23 @@ def contingency(reference: Mapping[str, int], current: Mapping[str, int]) -> Fin
     if pooled.shape[1] == 2 and expected.min() < EXPECTED:
         return Finding("fisher_exact", effect, float(stats.fisher_exact(pooled.astype(np.int64)).pvalue))
     statistic = float(((pooled - expected) ** 2 / expected).sum())
-    return Finding("chi_square", effect, float(stats.chi2.sf(statistic, pooled.shape[1] - 1)))
+    p_value = float(stats.chi2.sf(statistic, pooled.shape[1] - 1))
+    if pooled.shape[1] < TREND_LEVELS:
+        return Finding("chi_square", effect, p_value)
+    return Finding("chi_square_and_trend", effect, min(1.0, 2 * min(p_value, _frequency_trend(table))))
+
+
+def _frequency_trend(table: "Floats") -> float:
+    """P-value of a trend from frequent to rare levels (or back): one degree of freedom where chi-square spends many.
+
+    The scores are the ranks of the levels by their frequency in both tables together, which do not look at where the
+    tables differ (Cochran and Armitage's test).
+    """
+    import numpy as np
+    from scipy import stats
+
+    scores = stats.rankdata(-table.sum(axis=0), method="average")
+    return _linear_rank("trend", np.asarray(scores, dtype=np.float64), table[0], table[1]).p_value
 
 
 def sampling_variation(reference: Mapping[str, int], current: Mapping[str, int]) -> float:
@@ -125,27 +184,57 @@ def share_increase(reference: tuple[int, int], current: tuple[int, int]) -> Find
 
 
 def unknown_levels(reference: Mapping[str, int], current: Mapping[str, int]) -> Finding:
-    """Whether more rows hold levels that the reference never showed than its own rare levels let one expect.
+    """Whether rows hold levels that the reference never showed, more than its own rare levels let one expect.
 
-    The expected share is Good and Turing's: levels seen once over rows, with one added so that it is never zero. The
-    estimate is itself uncertain where levels seen a few times exist; then the count follows a gamma-Poisson mixture.
+    Two ways in which chance makes unseen levels, and the smaller p-value twice: many rare ones together (the expected
+    share is Good and Turing's) and one of them alone, `_one_unseen`. The effect is the share of rows above Good and
+    Turing's.
     """
+    rows_r, rows_c = sum(reference.values()), sum(current.values())
+    fresh = [count for level, count in current.items() if level not in reference]
+    if not fresh:
+        return Finding("unseen_levels", 0.0, 1.0)
+    once = sum(1 for count in reference.values() if count == 1)
+    expected = rows_c / rows_r * once
+    together = _unseen_together(reference, sum(fresh), rows_c / rows_r)
+    alone = _one_unseen(reference, current, max(fresh))
+    p_value = min(1.0, 2 * min(together, alone))
+    return Finding("unseen_levels", max(0.0, (sum(fresh) - expected) / rows_c), p_value)
+
+
+def _unseen_together(reference: Mapping[str, int], unseen: int, ratio: float) -> float:
+    """P-value of that many rows of unseen levels; gamma-Poisson, as Good and Turing's estimate is itself uncertain."""
+    from scipy import stats
+
+    once = sum(1 for count in reference.values() if count == 1)
+    twice = sum(1 for count in reference.values() if count == 2)
+    expected, extra = ratio * (once + 1), ratio**2 * (once + 2 * twice + 1)
+    shape = expected**2 / extra
+    return float(stats.nbinom.sf(unseen - 1, shape, shape / (shape + expected)))
+
+
+def _one_unseen(reference: Mapping[str, int], current: Mapping[str, int], count: int) -> float:
+    """P-value of one level with `count` current rows and none in the reference.
+
+    A level with k rows in both tables has all of them in the current one with probability (share of the current)^k. How
+    many such levels there are is told by the others: a level seen k times could as well have been seen a few times more
+    or less (negative binomial), and a quarter of a level more is granted, of any frequency (its logarithm uniform). In a
+    column whose levels are all frequent, a new one is soon no accident; in one with a long tail it takes more rows.
+    """
+    import numpy as np
     from scipy import stats
 
     rows_r, rows_c = sum(reference.values()), sum(current.values())
-    unseen = sum(count for level, count in current.items() if level not in reference)
-    if unseen == 0:
-        return Finding("unseen_levels", 0.0, 1.0)
-    once = sum(1 for count in reference.values() if count == 1)
-    twice = sum(1 for count in reference.values() if count == 2)
-    expected = rows_c / rows_r * (once + 1)
-    extra = (rows_c / rows_r) ** 2 * (once + 2 * twice + 1)
-    if any(count <= EXPECTED for count in reference.values()):
-        shape = expected**2 / extra
-        p_value = stats.nbinom.sf(unseen - 1, shape, shape / (shape + expected))
-    else:
-        p_value = stats.poisson.sf(unseen - 1, expected)
-    return Finding("unseen_levels", max(0.0, (unseen - expected) / rows_c), float(p_value))
+    share = rows_c / (rows_r + rows_c)
+    # Beyond this many rows the chance is below 1e-15, whatever the levels.
+    last = count + math.ceil(-35 / math.log(share)) if share < 1 else count
+    rows = np.arange(count, last + 1, dtype=np.float64)
+    totals = np.array([known + current.get(level, 0) for level, known in reference.items()], dtype=np.float64)
+    levels = 0.25 / (rows * math.log(max(3, rows_r + rows_c)))
+    near = totals[totals < 4 * last + 50]
+    if near.size:
+        levels = levels + stats.nbinom.pmf(rows[:, None], near[None, :], 0.5).sum(axis=1)
+    return float(-np.expm1(-(levels * share**rows).sum()))
 
 
 def adjust(p_values: Sequence[float], weights: Sequence[float]) -> list[float]:

@@ -11,21 +11,24 @@ class Thresholds:
 
     `alpha` bounds the chance of any alarm on a table that did not change. The floors: `location` is a shift in
     standard deviations and `scale` the same for squared scores (both of normal scores, so an outlier weighs little;
-    0.085 is a variance 1.13 times as large), `ks_d` the largest distance of the two distribution functions,
+    0.12 is a variance 1.18 times as large), `ks_d` the largest distance of the two distribution functions,
     `total_variation` the share of rows whose category would have to change. `missing_share`, `infinite_share`,
     `outlier_share` and `unknown_share` are additional shares of rows. With fewer than `min_rows` rows on either side
     nothing but the schema is judged: below 50 rows even a shift of half a standard deviation would go unseen.
     """
 
-    alpha: float = 0.02
-    location: float = 0.1
-    scale: float = 0.085
-    ks_d: float = 0.05
+    alpha: float = 0.025
+    location: float = 0.14
+    scale: float = 0.12
+    ks_d: float = 0.08
     total_variation: float = 0.05
     missing_share: float = 0.03
     infinite_share: float = 0.005
     outlier_share: float = 0.02
-    unknown_share: float = 0.005
+    unknown_share: float = 0.003
+    dependence: float = 0.15
+    segment: float = 0.3
+    classifier: float = 0.05
     min_rows: int = 50
 
     def __post_init__(self) -> None:

@@ -18,6 +18,12 @@ _PHRASES = {
     "outlier_share": "{effect:+.1%} of the rows beyond the reference's outer 0.5% on either side",
     "unknown_share": "{effect:.1%} more rows than expected with categories the reference never showed",
 }
+_PHRASES_OF_PAIRS = {
+    "correlation": "correlation of {label} changed by {effect:+.2f}",
+    "segment": "{label} moved by {effect:+.2f} standard deviations against the other rows",
+    "domain_classifier": "a classifier tells the rows of both sides apart by how {label} go together ({effect:+.2f} AUC)",
+    "association": "association of {label} changed by {effect:+.2f}",
+}
 _NOT_JUDGED = {
     Kind.DATETIME: "a datetime differs from batch to batch by its nature: recorded, not judged",
     Kind.TEXT: "too many different values to compare (identifiers or text): recorded, not judged",
@@ -27,7 +33,8 @@ _NOT_JUDGED = {
 
 def reason(item: Evidence, *, alarmed: bool) -> str:
     """Say what one test found and why it does or does not count."""
-    phrase = _PHRASES[item.measure].format(effect=item.effect)
+    phrases = _PHRASES_OF_PAIRS if item.partner else _PHRASES
+    phrase = phrases[item.test if item.partner else item.measure].format(effect=item.effect, label=item.label)
     if item.size < item.floor:
         why = f"below the floor of {item.floor:g}"
     elif alarmed:

@@ -113,6 +113,67 @@ def test_a_fault_is_drift_by_its_name(fault, check, reference, make_table):
     assert DriftVerdict.from_dict(json.loads(json.dumps(verdict.to_dict(), allow_nan=False))) == verdict
 
 
+def pairs(rows, seed, correlation):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(0, 1, rows)
+    y = correlation * x + np.sqrt(1 - correlation**2) * generator.normal(0, 1, rows)
+    return pd.DataFrame({"x": x, "y": np.exp(y), "z": generator.normal(0, 1, rows), "c": generator.choice(list("abcdefghij"), rows)})
+
+
+@pytest.mark.parametrize("correlation", [0.0, -0.7])
+def test_a_correlation_that_is_gone_or_inverted_is_drift_of_both_columns(correlation):
+    verdict = drift.compare(pairs(300, 1, 0.7), pairs(300, 2, correlation))
+    assert verdict.status == "drift"
+    assert set(verdict.drivers) == {"x", "y"}
+    assert "correlation of x with y changed by" in verdict.columns["y"].reason
+
+
+def test_a_dependence_that_is_not_a_line_is_seen():
+    table = pairs(1000, 2, 0.0)
+    bent = table.assign(z=table["x"].abs().rank() / 400 + table["z"] / 2)
+    bent["z"] = np.sort(table["z"])[bent["z"].rank(method="first").astype(int) - 1]
+    assert set(drift.compare(pairs(1000, 1, 0.0), bent).drivers) == {"x", "z"}
+
+
+def test_a_segment_that_moved_is_drift_though_no_column_shows_it():
+    table = pairs(1000, 2, 0.0)
+    verdict = drift.compare(pairs(1000, 1, 0.0), table.assign(z=table["z"] + (table["c"] == "d")))
+    assert set(verdict.drivers) == {"c", "z"}
+    assert "z where c=d moved by" in verdict.summary
+
+
+def test_a_shift_of_one_column_is_not_blamed_on_its_dependence():
+    table = pairs(1000, 2, 0.7)
+    assert drift.compare(pairs(1000, 1, 0.7), table.assign(x=table["x"] + 1)).drivers == ("x",)
+
+
+def test_a_correlation_that_ordinarily_varies_is_no_drift():
+    history = [drift.profile(pairs(300, seed, 0.9 * (-1) ** seed)) for seed in range(12)]
+    current = drift.profile(pairs(300, 99, -0.9))
+    assert drift.compare(history[0], current).status == "drift"
+    assert drift.compare(history[0], current, history=history).status == "ok"
+
+
+def test_three_columns_that_only_together_differ_are_found_by_the_classifier():
+    generator = np.random.default_rng(0)
+    before = pd.DataFrame(generator.normal(size=(4000, 4)), columns=list("abcd"))
+    after = pd.DataFrame(generator.normal(size=(4000, 4)), columns=list("abcd"))
+    after["c"] = after["c"].abs() * np.sign(after["a"] * after["b"])
+    verdict = drift.compare(before, after)
+    assert verdict.status == "drift"
+    assert set(verdict.drivers) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("draw", [lambda g, n: g.lognormal(0, 1, n), lambda g, n: g.exponential(1, n), lambda g, n: g.standard_t(2, n)])
+def test_a_tiny_shift_at_a_hard_edge_or_under_a_heavy_tail_is_no_drift(draw):
+    generator = np.random.default_rng(4)
+    before, after = draw(generator, 50_000), draw(generator, 50_000)
+    sd = before.std()
+    for shift in (0.03 * sd, -0.03 * sd):
+        verdict = drift.compare(pd.DataFrame({"x": before}), pd.DataFrame({"x": after + shift}))
+        assert verdict.status == "ok", verdict.summary
+
+
 def test_one_row_is_inconclusive_and_says_how_many_would_do(reference, make_table):
     verdict = drift.compare(reference, drift.profile(make_table(1000, 2).iloc[:1]))
     assert (verdict.status, verdict.rows_needed) == ("inconclusive", 50)
