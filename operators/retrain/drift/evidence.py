@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 # How the whole table's alpha is shared out. The tests for ordinary shifts need it; faults are overwhelming when they
 # are there at all. `dependence` and `classifier` come once for the table, the others once for each column.
 WEIGHTS = {
-    "ks_d": 0.5,
+    "ks_d": 0.3,
     "location": 3.0,
     "scale": 6.0,
-    "total_variation": 2.5,
-    "outlier_share": 0.5,
+    "total_variation": 2.2,
+    "outlier_share": 0.3,
     "missing_share": 0.2,
     "infinite_share": 0.2,
-    "unknown_share": 2.0,
-    "dependence": 2.0,
-    "classifier": 0.5,
+    "unknown_share": 1.2,
+    "dependence": 1.2,
+    "classifier": 0.3,
 }
 # Tests of the quality of a column: when one alarms it is named among the verdict's checks.
 CHECKS = {
@@ -125,7 +125,7 @@ def _missing(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
 
 def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
     grid = shared_grid([reference.sketch, current.sketch])
-    rows_r, rows_c = cells(reference.sketch, grid), cells(current.sketch, grid)
+    rows_r, rows_c = (cells(side.sketch, grid) * (side.evidence_rows / side.values) for side in (reference, current))
     shift, spread = _in_units(rows_r, rows_c, grid)
     found = []
     for measure, test in NUMERIC.items():

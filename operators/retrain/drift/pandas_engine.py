@@ -178,10 +178,10 @@ def _sample(
     size = min(rows, SAMPLE_ROWS, max(1, SAMPLE_CELLS // len(open_columns)))
     chosen = np.sort(np.random.default_rng(rows).choice(rows, size=size, replace=False))
     drawn = {name: series[name].iloc[chosen] for name in open_columns}
-    return {name: tuple(map(_plain, part.astype("object").where(part.notna(), None))) for name, part in drawn.items()}
+    return {name: tuple(map(plain, part.astype("object").where(part.notna(), None))) for name, part in drawn.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn a cell into a JSON value; an infinite one into None."""
     if value is None or isinstance(value, str | bool):
         return value

@@ -46,7 +46,7 @@ class ColumnProfile:
 
     `sketch`, `mean`, `std` (population) describe the finite values of a numeric column; `counts` the most frequent
     levels of a categorical one and `other` the rows of all the rest; a text column keeps its levels only while they are
-    few. `distinct` is exact where `distinct_exact`, else a lower bound. `minimum` and `maximum` are numbers, or ISO
+    few. `sketched` is how many rows the sketch was made of where these were a sample (0: all). `distinct` is exact where `distinct_exact`, else a lower bound. `minimum` and `maximum` are numbers, or ISO
     8601 text for a datetime column. A `private` column keeps no value of the data: only its type, how many values are
     missing and how many differ.
     """
@@ -68,11 +68,17 @@ class ColumnProfile:
     counts: Mapping[str, int] = field(default_factory=dict)
     other: int = 0
     private: bool = False
+    sketched: int = 0
 
     @property
     def values(self) -> int:
         """How many rows hold a finite value."""
         return self.rows - self.nulls - self.infinite
+
+    @property
+    def evidence_rows(self) -> int:
+        """How many rows a test on the sketch may count."""
+        return self.sketched or self.values
 
     def merge(self, other: "ColumnProfile") -> "ColumnProfile":
         """Profile of both parts together; a part with no values takes the other's kind.
@@ -107,6 +113,7 @@ class ColumnProfile:
             counts=counts,
             other=rest,
             private=self.private or other.private,
+            sketched=_merge_sketched(self, other) if kind is Kind.NUMERIC else 0,
         )
         return merged._without_values() if merged.private or family == MIXED else merged
 
@@ -120,6 +127,7 @@ class ColumnProfile:
             minimum=None,
             maximum=None,
             sketch=QuantileSketch(),
+            sketched=0,
             counts={},
             other=0 if self.private else self.values,
         )
@@ -237,6 +245,15 @@ def _merge_counts(a: ColumnProfile, b: ColumnProfile) -> tuple[dict[str, int], i
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept, dropped = ranked[:LEVELS], ranked[LEVELS:]
     return dict(kept), a.other + b.other + sum(count for _, count in dropped)
+
+
+def _merge_sketched(a: ColumnProfile, b: ColumnProfile) -> int:
+    """Rows of a simple random sample with the variance of both samples, weighted by the rows behind them."""
+    if not (a.sketched or b.sketched):
+        return 0
+    parts = [part for part in (a, b) if part.values]
+    variance = sum(part.values**2 / part.evidence_rows for part in parts)
+    return int(sum(part.values for part in parts) ** 2 / variance)
 
 
 def _merge_moments(a: ColumnProfile, b: ColumnProfile) -> tuple[float | None, float | None]:

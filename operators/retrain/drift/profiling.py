@@ -1,6 +1,7 @@
 """Read a source and profile it: a DataFrame, a path or URI (also a glob or a folder), a DataRef, or several."""
 
 import functools
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
     Source = pd.DataFrame | str | os.PathLike[str] | DataRef
 
+log = logging.getLogger(__name__)
+
 EXTENSIONS = (".parquet", ".csv", ".csv.gz")
+# Bytes of a CSV from which on it is streamed.
+LARGE_CSV = 64_000_000
 
 
 def profile(
@@ -57,11 +62,43 @@ def _profile_one(
     prediction: str | None,
     pii: tuple[str, ...],
 ) -> Profile:
+    from retrain.drift.duckdb_engine import UnsuitableError, profile_file
     from retrain.drift.pandas_engine import profile_frame
 
-    return profile_frame(
-        _read(source, wanted), columns=wanted, categorical=categorical, target=target, prediction=prediction, pii=pii
-    )
+    options: dict[str, Any] = {
+        "columns": wanted,
+        "categorical": categorical,
+        "target": target,
+        "prediction": prediction,
+        "pii": pii,
+    }
+    if streamed := _streamable(source):
+        try:
+            return profile_file(*streamed, **options)
+        except UnsuitableError as error:
+            # pandas reads it, or says in our words why it cannot be read.
+            log.info("%s is read by pandas: %s", source, error)
+    return profile_frame(_read(source, wanted), **options)
+
+
+def _streamable(source: Any) -> tuple[str, Any] | None:
+    """Return path and filesystem of a file that DuckDB should read: Parquet, and CSV that is large.
+
+    A reference with a digest is read whole, since the digest is proven on the bytes. A small CSV is left to pandas,
+    which sees all rows before it decides on a type.
+    """
+    from retrain.data import filesystem
+
+    if not isinstance(source, str | os.PathLike):
+        return None
+    uri = os.fspath(source)
+    if not uri.lower().endswith(EXTENSIONS):
+        return None
+    fs, path = filesystem(uri)
+    local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+    if not fs.exists(path) or (not uri.lower().endswith(".parquet") and fs.size(path) < LARGE_CSV):
+        return None
+    return (str(path) if local else str(fs.unstrip_protocol(path))), fs
 
 
 def _read(source: "Source", wanted: list[str] | None) -> "pd.DataFrame":

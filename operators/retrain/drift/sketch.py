@@ -52,6 +52,17 @@ class QuantileSketch:
         """Whether nothing was left out."""
         return not any(self.below)
 
+    def scaled(self, rows: int) -> "QuantileSketch":
+        """Return the sketch of a sample as that of the `rows` it was drawn from; whole rows, and exactly that many."""
+        import numpy as np
+
+        seen = self.rows
+        if seen in (0, rows):
+            return self
+        edges = np.column_stack([self.below, self.at]).ravel().astype(np.float64)
+        counts = np.diff(np.rint(np.cumsum(edges) * (rows / seen)), prepend=0.0).reshape(-1, 2)
+        return QuantileSketch(self.values, _integers(counts[:, 1]), _integers(counts[:, 0]))
+
     def cumulative(self, grid: "Floats") -> tuple["Floats", "Floats"]:
         """Return how many rows lie strictly below, and at or below, each value of the ascending `grid`."""
         import numpy as np

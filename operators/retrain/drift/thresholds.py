@@ -17,7 +17,7 @@ class Thresholds:
     nothing but the schema is judged: below 50 rows even a shift of half a standard deviation would go unseen.
     """
 
-    alpha: float = 0.025
+    alpha: float = 0.0225
     location: float = 0.14
     scale: float = 0.12
     ks_d: float = 0.08
