@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 WEIGHTS = {
     "ks_d": 0.3,
     "location": 3.0,
-    "scale": 6.0,
-    "total_variation": 2.2,
+    "scale": 6.3,
+    "total_variation": 5.4,
     "outlier_share": 0.3,
     "missing_share": 0.2,
     "infinite_share": 0.2,
-    "unknown_share": 1.2,
-    "dependence": 1.2,
+    "unknown_share": 1.5,
+    "dependence": 2.0,
     "classifier": 0.3,
 }
 # Tests of the quality of a column: when one alarms it is named among the verdict's checks.
@@ -46,6 +46,11 @@ NUMERIC: Mapping[str, Callable[..., Finding]] = {
 }
 
 
+# What a change of spread is at least, in terms of its effect without the outer rows. A wider normal distribution has 1.3
+# of it; a shift at a hard edge of the data, which moves the outermost ranks only, has 3.
+WITHOUT_EDGES = 1.5
+# How much of the wider half's effect the other half has to show: a shift at one hard edge narrows one half only.
+BOTH_SIDES = 0.15
 # An effect in ranks, in standard deviations, that matters whatever the column's own unit says.
 LARGE = 0.3
 
@@ -134,7 +139,7 @@ def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
         if measure == "location":
             size = _tempered(finding.effect, shift)
         elif measure == "scale":
-            size = _tempered(finding.effect, spread)
+            size = _spread_size(finding.effect, spread, rows_r, rows_c)
         found.append(_evidence(current.name, measure, finding, limits, size=size))
     return found
 
@@ -162,6 +167,17 @@ def _tempered(effect: float, in_units: float) -> float:
     if size >= LARGE or math.isnan(in_units):
         return size
     return min(size, 2 * abs(in_units))
+
+
+def _spread_size(effect: float, spread: float, reference: "Floats", current: "Floats") -> float:
+    """Let a moderate change of spread count only where it is one: on both sides of the middle, and not at edges only."""
+    size = _tempered(effect, spread)
+    if abs(effect) >= LARGE:
+        return size
+    lower, upper = sorted(abs(half) if half * effect > 0 else 0.0 for half in statistics.halves(reference, current))
+    if lower < BOTH_SIDES * upper:
+        return 0.0
+    return min(size, WITHOUT_EDGES * abs(statistics.inner_scale(reference, current)))
 
 
 def _categorical(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXPECTED = 5.0
 TAIL = 0.005
 # From this many levels on, a test for a trend in frequency stands beside chi-square.
-TREND_LEVELS = 6
+TREND_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,24 @@ def scale(reference: "Floats", current: "Floats") -> Finding:
     """Klotz's test: the difference of squared normal scores, in their standard deviations; positive is wider."""
     scores = _normal_scores(reference, current)
     return _linear_rank("klotz", scores**2, reference, current)
+
+
+def inner_scale(reference: "Floats", current: "Floats", most: float = 1.2) -> float:
+    """Return the effect of `scale` with the squared scores capped, so that the outer eighths count as equally far."""
+    import numpy as np
+
+    scores = np.minimum(_normal_scores(reference, current) ** 2, most**2)
+    return _linear_rank("klotz", scores, reference, current).effect
+
+
+def halves(reference: "Floats", current: "Floats") -> tuple[float, float]:
+    """Return the effects of `scale` below and above the pooled median."""
+    scores = _normal_scores(reference, current)
+    below, above = ((scores * side > 0) * scores**2 for side in (-1, 1))
+    return (
+        _linear_rank("klotz", below, reference, current).effect,
+        _linear_rank("klotz", above, reference, current).effect,
+    )
 
 
 def clip(cells: "Floats", grid: "Floats", tail: float = 0.01) -> "Floats":

@@ -55,8 +55,8 @@ def test_rank_tests_do_not_change_under_a_monotone_transformation():
 
 
 @given(
-    st.dictionaries(st.sampled_from("abcde"), st.integers(100, 200), min_size=2),
-    st.dictionaries(st.sampled_from("abcde"), st.integers(100, 200), min_size=2),
+    st.dictionaries(st.sampled_from("abc"), st.integers(100, 200), min_size=2),
+    st.dictionaries(st.sampled_from("abc"), st.integers(100, 200), min_size=2),
 )
 @settings(max_examples=60, deadline=None)
 def test_chi_square_of_frequent_levels_is_that_of_scipy(reference, current):
