@@ -49,6 +49,7 @@ class Rivals:
         self._stattest, self._types = get_stattest, ColumnType
 
     def __call__(self, reference: pd.DataFrame, current: pd.DataFrame) -> dict[str, bool]:
+        """Return each rival's verdict."""
         names = [name for name in reference.columns if name in current.columns]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -97,18 +98,21 @@ class Tally:
         self.hits: dict[tuple[str, int, str], list[int]] = defaultdict(lambda: [0, 0])
 
     def add(self, name: str, rows: int, found: dict[str, bool]) -> None:
+        """Count one trial of each detector."""
         for detector, hit in found.items():
             cell = self.hits[name, rows, detector]
             cell[0] += int(hit)
             cell[1] += 1
 
     def rows(self) -> list[dict[str, Any]]:
+        """Return the rates as JSON."""
         return [
             {"case": name, "rows": rows, "detector": detector, "rate": hits / trials, "trials": trials}
             for (name, rows, detector), (hits, trials) in self.hits.items()
         ]
 
     def show(self, title: str) -> None:
+        """Print the rates, sizes beside one another."""
         sizes = sorted({rows for _, rows, _ in self.hits})
         detectors = list(dict.fromkeys(detector for *_, detector in self.hits))
         screen = Screen(title=title)

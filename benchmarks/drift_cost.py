@@ -149,9 +149,8 @@ def main() -> None:
             paths = [Path(folder) / f"{side}.parquet" for side in ("reference", "current")]
             for seed, path in enumerate(paths):
                 write(path, rows, columns, seed)
-            for name in MEASURES:
-                if name != "evidently" or with_evidently:
-                    results.append({"rows": rows, "columns": columns, "what": name, **_measure(name, paths)})
+            names = [name for name in MEASURES if name != "evidently" or with_evidently]
+            results += [{"rows": rows, "columns": columns, "what": name, **_measure(name, paths)} for name in names]
     _show(results)
     if options.json:
         document = {"load": os.getloadavg()[0], "results": results}

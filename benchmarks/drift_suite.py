@@ -79,14 +79,14 @@ def aside(rows: int, generator: Generator, *, wobble: float = 0.0, shift: float 
 
 
 def _add(column: str, sds: float) -> Change:
-    def change(table: Table, generator: Generator) -> Table:
+    def change(table: Table, _: Generator) -> Table:
         return table.assign(**{column: table[column] + sds * table[column].std()})
 
     return change
 
 
 def _widen(column: str, variance: float) -> Change:
-    def change(table: Table, generator: Generator) -> Table:
+    def change(table: Table, _: Generator) -> Table:
         middle = table[column].mean()
         return table.assign(**{column: middle + (table[column] - middle) * np.sqrt(variance)})
 
@@ -142,7 +142,7 @@ def _unpair(column: str) -> Change:
 
 
 def _invert(column: str) -> Change:
-    def change(table: Table, generator: Generator) -> Table:
+    def change(table: Table, _: Generator) -> Table:
         values = np.sort(table[column].to_numpy())
         ranks = stats.rankdata(-table[column].to_numpy(), method="ordinal").astype(int) - 1
         return table.assign(**{column: values[ranks]})
@@ -153,7 +153,7 @@ def _invert(column: str) -> Change:
 def _segment(by: str, columns: tuple[str, ...], sds: float) -> Change:
     """Shift the rows of the levels of `by` that together hold about a tenth of the table."""
 
-    def change(table: Table, generator: Generator) -> Table:
+    def change(table: Table, _: Generator) -> Table:
         frequent = table[by].value_counts(normalize=True)
         segment = table[by] == (frequent - 0.1).abs().idxmin()
         moved = {name: table[name] + sds * table[name].std() * segment for name in columns}
@@ -188,8 +188,8 @@ FAMILIES = {
             "variance x1.3": (_widen("normal", 1.3), ("normal",)),
             "mix TV 0.1 (5 levels)": (_remix("of5", "v0", "v4", 0.1), ("of5",)),
             "mix TV 0.1 (12 levels)": (_spread_mix("of12", 0.1), ("of12",)),
-            "new category 1%": (_some("of12", 0.01, lambda column: "new"), ("of12",)),
-            "missing 20%": (_some("heavy", 0.2, lambda column: np.nan), ("heavy",)),
+            "new category 1%": (_some("of12", 0.01, lambda _: "new"), ("of12",)),
+            "missing 20%": (_some("heavy", 0.2, lambda _: np.nan), ("heavy",)),
             "label prior +0.1": (_prior("label", 0.1), ("label",)),
             "correlation removed": (_unpair("paired"), ("paired", "normal")),
             "correlation inverted": (_invert("paired"), ("paired", "normal")),
@@ -206,8 +206,8 @@ FAMILIES = {
             "variance x1.3": (_widen("holes", 1.3), ("holes",)),
             "mix TV 0.1 (5 levels)": (_spread_mix("of5", 0.1), ("of5",)),
             "mix TV 0.1 (12 levels)": (_remix("of12", "k12-0", "k12-3", 0.1), ("of12",)),
-            "new category 1%": (_some("of5", 0.01, lambda column: "other"), ("of5",)),
-            "missing 20%": (_some("of50", 0.2, lambda column: None), ("of50",)),
+            "new category 1%": (_some("of5", 0.01, lambda _: "other"), ("of5",)),
+            "missing 20%": (_some("of50", 0.2, lambda _: None), ("of50",)),
             "label prior +0.1": (_prior("label", 0.1), ("label",)),
             "correlation removed": (_unpair("pair_b"), ("pair_a", "pair_b")),
             "correlation inverted": (_invert("pair_b"), ("pair_a", "pair_b")),
@@ -225,7 +225,10 @@ def _number(table: Table) -> str:
 
 FAULTS: Mapping[str, tuple[Callable[[Table], Table], str]] = {
     "dropped column": (lambda table: table.drop(columns=_number(table)), "missing_column"),
-    "number to text": (lambda table: table.assign(**{_number(table): table[_number(table)].astype(str)}), "retyped_column"),
+    "number to text": (
+        lambda table: table.assign(**{_number(table): table[_number(table)].astype(str)}),
+        "retyped_column",
+    ),
     "text to number": (lambda table: table.assign(of5=np.arange(len(table)) * 1.0), "retyped_column"),
     "all missing": (lambda table: table.assign(**{_number(table): np.nan}), "all_missing"),
     "all levels missing": (lambda table: table.assign(of12=None), "all_missing"),

@@ -5,6 +5,8 @@ reference. Importing this package loads no numerical library.
 """
 
 from retrain.drift.comparison import compare
+from retrain.drift.concept import ConceptVerdict, concept
+from retrain.drift.estimation import PerformanceEstimate, estimate
 from retrain.drift.evidently_report import report
 from retrain.drift.losses import performance
 from retrain.drift.profiles import ColumnProfile, Kind, Profile
@@ -14,11 +16,15 @@ from retrain.drift.thresholds import Thresholds
 
 __all__ = [
     "ColumnProfile",
+    "ConceptVerdict",
     "Kind",
+    "PerformanceEstimate",
     "Profile",
     "QuantileSketch",
     "Thresholds",
     "compare",
+    "concept",
+    "estimate",
     "performance",
     "profile",
     "report",

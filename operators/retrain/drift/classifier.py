@@ -1,4 +1,4 @@
-"""Can a classifier tell current rows from reference rows by how their columns go together?
+"""Whether a classifier can tell current from reference rows by how their columns go together.
 
 The last resort, for what neither a column nor a pair of them shows. Numbers enter as their ranks within their own side
 (ties and missing values at random), so that a shift of one column is not what is learnt. Two-fold cross-fitting: each
@@ -169,7 +169,9 @@ def _codes(values: Sequence[str]) -> "Floats":
     """Number the levels, the most frequent first; the rarest share the last number."""
     import numpy as np
 
-    levels, codes, counts = np.unique(np.asarray(values, dtype=object).astype(str), return_inverse=True, return_counts=True)
+    levels, codes, counts = np.unique(
+        np.asarray(values, dtype=object).astype(str), return_inverse=True, return_counts=True
+    )
     rank = np.empty(len(levels))
     rank[np.argsort(-counts, kind="stable")] = np.arange(len(levels))
     numbered: Floats = np.minimum(rank[codes], MOST_LEVELS)

@@ -13,12 +13,16 @@ from retrain.drift.dependence import dependence
 from retrain.drift.evidence import CHECKS, WEIGHTS, Evidence, gather
 from retrain.drift.profiles import Profile
 from retrain.drift.profiling import as_profile
+from retrain.drift.shapes import shape
 from retrain.drift.statistics import adjust
 from retrain.drift.thresholds import Thresholds
-from retrain.records import Check, ColumnDrift, DriftStatus, DriftVerdict
+from retrain.records import Check, ColumnDrift, DriftSeverity, DriftStatus, DriftVerdict
 
 if TYPE_CHECKING:
     from retrain.drift.profiling import Source
+
+# How many times its floor an effect is, from which on drift is of medium and of high severity.
+MATERIAL, SEVERE = 2.0, 4.0
 
 
 def compare(
@@ -32,9 +36,11 @@ def compare(
 
     Faults of the schema (a column missing, retyped, empty or constant; no rows) are drift at once and named in
     `checks`. Every other difference has to be significant over the whole table (`Thresholds.alpha`, weighted Holm over
-    all tests) and above the floor of its effect. With `history` (profiles of past partitions) it has to be unusual
-    among them too. Columns without a test (datetimes, identifiers, private ones) are recorded and not judged.
-    A source in place of a profile is profiled with the reference's options. Statistics: `retrain.drift.statistics`.
+    all tests) and above the floor of its effect. Columns are tested one by one, then in pairs on the profiles' samples,
+    and where nothing alarmed a classifier looks for what neither shows. With `history` (profiles of past partitions,
+    the oldest first) a difference has to be unusual among them too, and the verdict has a shape. Columns without a test
+    (datetimes, identifiers, private ones) are recorded and not judged. A source in place of a profile is profiled with
+    the reference's options. Statistics: `statistics`, `dependence`, `classifier`, `calibration` in this package.
     """
     limits = thresholds or Thresholds()
     reference = as_profile(reference)
@@ -42,11 +48,11 @@ def compare(
     faults = schema_checks(reference, current)
     judged = min(reference.rows, current.rows) >= limits.min_rows
     evidence: list[Evidence] = []
+    past = [as_profile(one, reference) for one in history]
     if judged:
         faulty = {check.column for check in faults}
         names = [name for name in current.columns if name in reference.columns and name not in faulty]
         evidence = [item for name in names for item in gather(reference.columns[name], current.columns[name], limits)]
-        past = [as_profile(one, reference) for one in history]
         if past:
             evidence = calibrate(evidence, current, past)
         together = dependence(reference.select(names), current.select(names), limits, past)
@@ -55,7 +61,11 @@ def compare(
         if not any(item.alarms(limits.alpha) for item in evidence):
             hidden = classify(reference.select(names), current.select(names), limits, past)
             evidence = _adjusted([*evidence, hidden]) if hidden else evidence
-    return _verdict(reference, current, limits, faults, evidence, judged=judged)
+    verdict = _verdict(reference, current, limits, faults, evidence, judged=judged)
+    moved = [name for name in verdict.drivers if name not in {check.column for check in faults}]
+    if moved and past:
+        verdict = replace(verdict, shape=shape(reference, current, past, moved[0]))
+    return replace(verdict, summary=wording.summary(verdict, reference))
 
 
 def _adjusted(evidence: list[Evidence]) -> list[Evidence]:
@@ -88,7 +98,7 @@ def _verdict(
         status = DriftStatus.DRIFT
     drivers = [check.column for check in faults if check.column]
     drivers += [name for item in alarms for name in item.columns]
-    verdict = DriftVerdict(
+    return DriftVerdict(
         status=status,
         columns=_columns(reference, current, faults, evidence, limits, judged=judged),
         checks=checks,
@@ -96,8 +106,18 @@ def _verdict(
         reference_rows=reference.rows,
         current_rows=current.rows,
         rows_needed=limits.min_rows if status is DriftStatus.INCONCLUSIVE else None,
+        severity=_severity(faults, alarms),
+        kinds=tuple(sorted({reference.role(name) for name in drivers})),
     )
-    return replace(verdict, summary=wording.summary(verdict, reference))
+
+
+def _severity(faults: list[Check], alarms: list[Evidence]) -> DriftSeverity | None:
+    largest = max((item.ratio for item in alarms), default=0.0)
+    if faults or largest >= SEVERE:
+        return DriftSeverity.HIGH
+    if not alarms:
+        return None
+    return DriftSeverity.MEDIUM if largest >= MATERIAL else DriftSeverity.LOW
 
 
 def _columns(

@@ -29,8 +29,8 @@ GROUP = 32
 MEMORY = "400MB"
 # A string column with more different values than this is text; its levels are not counted one by one.
 MOST_DISTINCT = 20_000
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_NUMBERS += ("UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_NUMBERS = (*_INTEGERS, "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 _TIMES = ("DATE", "TIME", "TIMESTAMP", "INTERVAL")
 # As pandas calls them, so that profiles of both engines read alike.
 _NAMES = {
@@ -169,7 +169,7 @@ class _Table:
 
     def names(self, path: str, filesystem: Any) -> dict[str, str]:
         """Return column names and DuckDB types; names that DuckDB would change are not for it."""
-        described = self._connection.execute(f"DESCRIBE SELECT * FROM {self._relation}").fetchall()
+        described = self._select("*", describe=True).fetchall()
         names = {str(row[0]): str(row[1]) for row in described}
         if path.lower().endswith(".parquet"):
             import pyarrow.parquet as pq
@@ -212,7 +212,7 @@ class _Table:
         sampled = "" if share >= 1 else f" USING SAMPLE {100 * share:.12f}% (bernoulli, {self.rows % 2**31})"
         # One thread: only then does the seed decide.
         self._connection.execute("SET threads=1" if sampled else "RESET threads")
-        return self._connection.execute(f"SELECT {named} FROM {self._relation}{sampled}")
+        return self._select(named, sampled)
 
     def _exact(self, columns: Sequence[_Column]) -> dict[str, dict[str, Any]]:
         """Count, and what else a single scan tells exactly (distinct values are estimated)."""
@@ -245,9 +245,7 @@ class _Table:
             found[column.name] = _Sketched(sketch, len(finite), distinct)
         return found
 
-    def _column(
-        self, column: _Column, exact: dict[str, Any], sketch: "_Sketched | None"
-    ) -> ColumnProfile:
+    def _column(self, column: _Column, exact: dict[str, Any], sketch: "_Sketched | None") -> ColumnProfile:
         base: dict[str, Any] = {
             "name": column.name,
             "family": column.family,
@@ -269,7 +267,7 @@ class _Table:
         distinct, certain = int(exact["distinct"]), False
         ranked: list[tuple[str, int]] = []
         if column.as_levels or distinct <= MOST_DISTINCT:
-            ranked, distinct, rest = self._counts(column, values)
+            ranked, distinct = self._counts(column)
             certain = True
         kind = Kind.BOOLEAN if column.family == "boolean" else Kind.CATEGORICAL
         if not column.as_levels and looks_like_text(distinct, values):
@@ -280,21 +278,26 @@ class _Table:
         kept = {} if kind is Kind.TEXT and distinct > LEVELS else dict(ranked[:LEVELS])
         return ColumnProfile(kind=kind, counts=kept, other=values - sum(kept.values()), **base)
 
-    def _counts(self, column: _Column, values: int) -> tuple[list[tuple[str, int]], int, int]:
-        """Return the most frequent levels, how many there are, and the rows of those left out."""
+    def _counts(self, column: _Column) -> tuple[list[tuple[str, int]], int]:
+        """Return the most frequent levels and how many there are."""
         there = f"{column.quoted} IS NOT NULL"
         if column.family == "number":
             there += f" AND NOT isnan({column.number})"
         self._connection.execute("RESET threads")
-        grouped = f"SELECT {_level(column)} AS level, count(*) AS n FROM {self._relation} WHERE {there} GROUP BY 1"
-        query = f"SELECT level, n, count(*) OVER () FROM ({grouped}) ORDER BY n DESC, level LIMIT {LEVELS}"
-        found = self._connection.execute(query).fetchall()
+        asked = f"{_level(column)} AS level, count(*) AS n, count(*) OVER ()"
+        rest = f" WHERE {there} GROUP BY 1 ORDER BY n DESC, level LIMIT {LEVELS}"
+        found = self._select(asked, rest).fetchall()
         ranked = [(_named(level, column.family), int(count)) for level, count, _ in found]
-        return ranked, int(found[0][2]) if found else 0, values - sum(count for _, count in ranked)
+        return ranked, int(found[0][2]) if found else 0
 
     def _one(self, *asked: str) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._connection.execute(f"SELECT {', '.join(asked)} FROM {self._relation}").fetchone()
+        row: tuple[Any, ...] = self._select(", ".join(asked)).fetchone()
         return row
+
+    def _select(self, asked: str, rest: str = "", *, describe: bool = False) -> Any:
+        # Column names and the path are quoted where they are put in; nothing else comes from outside.
+        query = f"SELECT {asked} FROM {self._relation}{rest}"  # noqa: S608
+        return self._connection.execute(f"DESCRIBE {query}" if describe else query)
 
 
 _FIELDS = {
@@ -337,9 +340,7 @@ def _is_odd(exact: dict[str, Any]) -> bool:
     return any(isinstance(end, float) and not math.isfinite(end) for end in ends)
 
 
-def _numeric(
-    base: dict[str, Any], exact: dict[str, Any], sketch: "_Sketched | None"
-) -> ColumnProfile:
+def _numeric(base: dict[str, Any], exact: dict[str, Any], sketch: "_Sketched | None") -> ColumnProfile:
     values = int(exact["values"])
     base |= {"kind": Kind.NUMERIC, "infinite": int(exact["there"]) - values}
     if not values or sketch is None:

@@ -46,8 +46,8 @@ NUMERIC: Mapping[str, Callable[..., Finding]] = {
 }
 
 
-# What a change of spread is at least, in terms of its effect without the outer rows. A wider normal distribution has 1.3
-# of it; a shift at a hard edge of the data, which moves the outermost ranks only, has 3.
+# The most that a change of spread may be of its effect without the outer rows. A wider normal distribution has 1.3; a
+# shift at a hard edge of the data, which moves the outermost ranks only, has 3.
 WITHOUT_EDGES = 1.5
 # How much of the wider half's effect the other half has to show: a shift at one hard edge narrows one half only.
 BOTH_SIDES = 0.15
@@ -57,7 +57,10 @@ LARGE = 0.3
 
 @dataclass(frozen=True)
 class Evidence:
-    """One test on one column, or on the pair with `partner` (`label` in words). `size` is what is held against `floor`: the effect without its sign or sampling noise."""
+    """One test on one column, or on the pair with `partner` (`label` in words).
+
+    `size` is what is held against `floor`: the effect without its sign, sampling noise and what does not matter.
+    """
 
     column: str
     measure: str
@@ -170,7 +173,7 @@ def _tempered(effect: float, in_units: float) -> float:
 
 
 def _spread_size(effect: float, spread: float, reference: "Floats", current: "Floats") -> float:
-    """Let a moderate change of spread count only where it is one: on both sides of the middle, and not at edges only."""
+    """Let a moderate change of spread count where both halves of the column show it, and not only its edges."""
     size = _tempered(effect, spread)
     if abs(effect) >= LARGE:
         return size

@@ -33,7 +33,7 @@ def performance(
 
     if not 0.5 < confidence < 1:
         raise DeclarationError(f"confidence is {confidence}", expected="a number above 0.5 and below 1")
-    reference, current = _losses(reference_losses, "reference"), _losses(current_losses, "current")
+    reference, current = as_losses(reference_losses, "reference"), as_losses(current_losses, "current")
     rows = {"reference_rows": len(reference), "current_rows": len(current)}
     if min(rows.values()) < MIN_ROWS:
         counts = f"{len(current):,} labelled rows against {len(reference):,}"
@@ -74,7 +74,8 @@ def _reason(status: PerformanceStatus, difference: float, p_value: float, floor:
     return f"no more than chance: {moved}"
 
 
-def _losses(losses: Any, side: str) -> "NDArray[np.float64]":
+def as_losses(losses: Any, side: str) -> "NDArray[np.float64]":
+    """Return losses as a 1-d array of finite numbers; DataError where they are not."""
     import numpy as np
 
     array = np.asarray(losses, dtype=np.float64)

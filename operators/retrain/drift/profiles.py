@@ -44,11 +44,12 @@ def looks_like_text(distinct: int, values: int) -> bool:
 class ColumnProfile:
     """One column. `family` is the type of its values: number, string, boolean, datetime, empty, or mixed.
 
-    `sketch`, `mean`, `std` (population) describe the finite values of a numeric column; `counts` the most frequent
-    levels of a categorical one and `other` the rows of all the rest; a text column keeps its levels only while they are
-    few. `sketched` is how many rows the sketch was made of where these were a sample (0: all). `distinct` is exact where `distinct_exact`, else a lower bound. `minimum` and `maximum` are numbers, or ISO
-    8601 text for a datetime column. A `private` column keeps no value of the data: only its type, how many values are
-    missing and how many differ.
+    `sketch`, `mean`, `std` (population) describe the finite values of a numeric column; `sketched` is how many rows the
+    sketch was made of where these were a sample (0: all). `counts` are the most frequent levels of a categorical column
+    and `other` the rows of all the rest; a text column keeps its levels only while they are few. `distinct` is exact
+    where `distinct_exact`, else an estimate or a lower bound. `minimum` and `maximum` are numbers, or ISO 8601 text for
+    a datetime column. A `private` column keeps no value of the data: only its type, how many values are missing and how
+    many differ.
     """
 
     name: str

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 # Rule of Cochran (1954): the chi-square approximation holds where every expected count is at least this.
 EXPECTED = 5.0
@@ -131,7 +132,7 @@ def outliers(reference: "Floats", current: "Floats", grid: "Floats | None" = Non
     return Finding("outliers", effect, min(1.0, float(p_value)))
 
 
-def _beyond(reference: "Floats", outside: "Floats", values: "Floats") -> "Floats":
+def _beyond(reference: "Floats", outside: "Flags", values: "Floats") -> "Flags":
     """Which cells lie outside the fences by more than a quarter of the reference's interquartile range."""
     import numpy as np
 
@@ -139,10 +140,11 @@ def _beyond(reference: "Floats", outside: "Floats", values: "Floats") -> "Floats
     inside = values[~outside]
     if not inside.size:
         return outside
-    quarter, three = values[np.searchsorted(share, 0.25)], values[min(np.searchsorted(share, 0.75), len(values) - 1)]
+    places = np.minimum(np.searchsorted(share, (0.25, 0.75)), len(values) - 1)
+    quarter, three = values[places]
     with np.errstate(over="ignore"):
         margin = 0.25 * (three - quarter)
-        far: Floats = (values < inside[0] - margin) | (values > inside[-1] + margin)
+        far: Flags = (values < inside[0] - margin) | (values > inside[-1] + margin)
     return far
 
 
@@ -236,8 +238,8 @@ def _one_unseen(reference: Mapping[str, int], current: Mapping[str, int], count:
 
     A level with k rows in both tables has all of them in the current one with probability (share of the current)^k. How
     many such levels there are is told by the others: a level seen k times could as well have been seen a few times more
-    or less (negative binomial), and a quarter of a level more is granted, of any frequency (its logarithm uniform). In a
-    column whose levels are all frequent, a new one is soon no accident; in one with a long tail it takes more rows.
+    or less (negative binomial), and a quarter of a level more is granted, of any frequency (its logarithm uniform). In
+    a column whose levels are all frequent, a new one is soon no accident; in one with a long tail it takes more rows.
     """
     import numpy as np
     from scipy import stats

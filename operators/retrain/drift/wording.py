@@ -21,7 +21,7 @@ _PHRASES = {
 _PHRASES_OF_PAIRS = {
     "correlation": "correlation of {label} changed by {effect:+.2f}",
     "segment": "{label} moved by {effect:+.2f} standard deviations against the other rows",
-    "domain_classifier": "a classifier tells the rows of both sides apart by how {label} go together ({effect:+.2f} AUC)",
+    "domain_classifier": "a classifier tells the two sides apart by how {label} go together ({effect:+.2f} AUC)",
     "association": "association of {label} changed by {effect:+.2f}",
 }
 _NOT_JUDGED = {
@@ -62,7 +62,9 @@ def summary(verdict: DriftVerdict, reference: Profile) -> str:
     tested = sum(1 for column in verdict.columns.values() if column.test or column.status is DriftStatus.DRIFT)
     if verdict.status is DriftStatus.OK:
         return f"No drift: in {rows}, none of the {tested} judged columns differs both really and materially."
-    parts = [f"Drift: {rows}."]
+    severity = f", severity {verdict.severity}" if verdict.severity else ""
+    shape = f", {verdict.shape}" if verdict.shape else ""
+    parts = [f"Drift of {' and '.join(verdict.kinds) or 'the table'}{severity}{shape}: {rows}."]
     if verdict.checks:
         named = [f"{check.name} ({check.column or 'table'})" for check in verdict.checks]
         parts.append(f"Failed checks: {_listing(named)}.")

@@ -7,6 +7,8 @@ from retrain.records.model import ModelSpec
 from retrain.records.verdicts import (
     Check,
     ColumnDrift,
+    DriftSeverity,
+    DriftShape,
     DriftStatus,
     DriftVerdict,
     ExpectationFailure,
@@ -25,6 +27,8 @@ __all__ = [
     "ColumnDrift",
     "DataRead",
     "DataRef",
+    "DriftSeverity",
+    "DriftShape",
     "DriftStatus",
     "DriftVerdict",
     "ExpectationFailure",

@@ -24,6 +24,23 @@ class DriftStatus(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class DriftSeverity(StrEnum):
+    """`low`: just above the floor of what matters; `medium`: twice it; `high`: four times, or a fault of the data."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class DriftShape(StrEnum):
+    """How the leading column came to where it is, over the last partitions."""
+
+    SUDDEN = "sudden"
+    GRADUAL = "gradual"
+    INCREMENTAL = "incremental"
+    RECURRING = "recurring"
+
+
 class PerformanceStatus(StrEnum):
     """`decay`: the loss is both significantly and materially higher than at promotion."""
 
@@ -107,6 +124,7 @@ class DriftVerdict(Record):
 
     `checks` are the named quality and schema checks that failed; `drivers` the columns that drive the verdict, most
     important first; `summary` one paragraph in plain words. `rows_needed` is set when the status is inconclusive.
+    `kinds` says of which roles the drivers are (feature, prediction, label); `shape` needs past partitions.
     """
 
     status: DriftStatus
@@ -117,6 +135,9 @@ class DriftVerdict(Record):
     reference_rows: int = 0
     current_rows: int = 0
     rows_needed: int | None = None
+    severity: DriftSeverity | None = None
+    kinds: tuple[str, ...] = ()
+    shape: DriftShape | None = None
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,9 @@ def pairs(rows, seed, correlation):
     generator = np.random.default_rng(seed)
     x = generator.normal(0, 1, rows)
     y = correlation * x + np.sqrt(1 - correlation**2) * generator.normal(0, 1, rows)
-    return pd.DataFrame({"x": x, "y": np.exp(y), "z": generator.normal(0, 1, rows), "c": generator.choice(list("abcdefghij"), rows)})
+    return pd.DataFrame(
+        {"x": x, "y": np.exp(y), "z": generator.normal(0, 1, rows), "c": generator.choice(list("abcdefghij"), rows)}
+    )
 
 
 @pytest.mark.parametrize("correlation", [0.0, -0.7])
@@ -164,7 +166,9 @@ def test_three_columns_that_only_together_differ_are_found_by_the_classifier():
     assert set(verdict.drivers) <= {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("draw", [lambda g, n: g.lognormal(0, 1, n), lambda g, n: g.exponential(1, n), lambda g, n: g.standard_t(2, n)])
+@pytest.mark.parametrize(
+    "draw", [lambda g, n: g.lognormal(0, 1, n), lambda g, n: g.exponential(1, n), lambda g, n: g.standard_t(2, n)]
+)
 def test_a_tiny_shift_at_a_hard_edge_or_under_a_heavy_tail_is_no_drift(draw):
     generator = np.random.default_rng(4)
     before, after = draw(generator, 50_000), draw(generator, 50_000)
