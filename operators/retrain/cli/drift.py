@@ -64,13 +64,41 @@ def compare_command(ctx: click.Context, reference: str, current: str, *, as_json
 @command.command("report")
 @click.option("--reference", required=True, help="What the data should look like.")
 @click.option("--current", required=True, help="The data to judge.")
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The HTML page.")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help=".html or .png.")
 def report_command(reference: str, current: str, output: Path) -> None:
-    """Draw the columns that matter, reference beside current."""
+    """Draw the columns that matter, reference beside current: Evidently's page (.html), or one picture (.png)."""
     from retrain import drift
 
-    output.write_text(drift.report(_load(reference), _load(current)), encoding="utf-8")
+    if output.suffix.lower() == ".png":
+        output.write_bytes(drift.chart(_load(reference), _load(current)))
+    else:
+        output.write_text(drift.report(_load(reference), _load(current)), encoding="utf-8")
     click.echo(f"{output}", err=True)
+
+
+@command.command("history")
+@click.option("--reference", required=True, help="What the data should look like.")
+@click.option("--json", "as_json", is_flag=True, help="Print one verdict a line as JSON.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Draw the last one here (.png).")
+@click.argument("partitions", nargs=-1, required=True)
+def history_command(reference: str, partitions: tuple[str, ...], *, as_json: bool, output: Path | None) -> None:
+    """Judge PARTITIONS (sources, the oldest first) one by one, each with those before it as its history."""
+    from retrain import drift
+
+    before = _profile(reference)
+    known: list[Profile] = []
+    verdicts: list[tuple[str, DriftVerdict]] = []
+    for source in partitions:
+        profile = _profile(source, before)
+        verdict = drift.compare(before, profile, history=known)
+        verdicts.append((Path(source).stem, verdict))
+        known.append(profile)
+        if as_json:
+            click.echo(json.dumps({"partition": source, **verdict.to_dict()}))
+        else:
+            click.echo(f"{source}: {verdict.status}  {', '.join(verdict.drivers)}")
+    if output is not None:
+        output.write_bytes(drift.chart(before, known[-1], verdicts[-1][1], past=verdicts[:-1]))
 
 
 def _load(source: str) -> "Profile | str":
@@ -79,6 +107,12 @@ def _load(source: str) -> "Profile | str":
     from retrain.data import storage
 
     return drift.Profile.from_dict(storage.read_json(source)) if source.endswith(".json") else source
+
+
+def _profile(source: str, like: "Profile | None" = None) -> "Profile":
+    from retrain.drift.profiling import as_profile
+
+    return as_profile(_load(source), like)
 
 
 def _show(verdict: "DriftVerdict") -> None:

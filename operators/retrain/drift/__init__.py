@@ -4,6 +4,7 @@
 reference. Importing this package loads no numerical library.
 """
 
+from retrain.drift.chart import chart
 from retrain.drift.comparison import compare
 from retrain.drift.concept import ConceptVerdict, concept
 from retrain.drift.estimation import PerformanceEstimate, estimate
@@ -22,6 +23,7 @@ __all__ = [
     "Profile",
     "QuantileSketch",
     "Thresholds",
+    "chart",
     "compare",
     "concept",
     "estimate",

@@ -65,6 +65,7 @@ def _effects(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str,
         effects.update(_numeric(current, past))
     elif current.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
         effects["total_variation"] = _categorical(current, past)
+        effects["unknown_share"] = _unknown(current, past)
     return effects
 
 
@@ -100,6 +101,18 @@ def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[
     return [
         statistics.contingency(rest, batch).effect for rest, batch in zip([*rests, everything], counts, strict=True)
     ]
+
+
+def _unknown(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:
+    """Return the share of rows with levels that no other past partition showed."""
+    holders: dict[str, int] = {}
+    for column in past:
+        for level in column.counts:
+            holders[level] = holders.get(level, 0) + 1
+    alone = [[count for level, count in column.counts.items() if holders[level] == 1] for column in past]
+    fresh = [count for level, count in current.counts.items() if level not in holders]
+    counts = [*map(sum, alone), sum(fresh)]
+    return [count / column.values for count, column in zip(counts, [*past, current], strict=True)]
 
 
 def p_unusual(past: Sequence[float], now: float, *, unsigned: bool) -> float:

@@ -264,3 +264,13 @@ def test_what_no_past_batch_showed_is_drift():
 def test_with_a_short_history_the_current_effect_has_to_exceed_every_past_one(offset, status):
     history = [batch(seed) for seed in range(4)]
     assert drift.compare(history[0], batch(99, offset=offset), history=history).status == status
+
+
+def test_new_levels_are_no_drift_where_every_batch_has_some():
+    def day(number):
+        known = [f"shop{shop}" for shop in range(5)] * 100
+        return drift.profile(pd.DataFrame({"c": [*known, *[f"campaign{number}"] * 10]}))
+
+    history = [day(number) for number in range(12)]
+    assert drift.compare(history[0], day(99)).status == "drift"
+    assert drift.compare(history[0], day(99), history=history).status == "ok"
