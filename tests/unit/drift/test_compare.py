@@ -9,7 +9,7 @@ from retrain import drift
 from retrain.drift import Thresholds
 from retrain.records import DriftVerdict
 
-SEEDS = 50
+SEEDS = 30
 
 
 @pytest.fixture(scope="module")
