@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from retrain.drift import statistics
-from retrain.drift.evidence import NUMERIC, Evidence, level_counts
+from retrain.drift.evidence import NUMERIC, VALUED, Evidence, level_counts
 from retrain.drift.profiles import ColumnProfile, Kind, Profile
 from retrain.drift.sketch import cells, merge_all
 
@@ -88,7 +88,7 @@ def effect_of(
     measure: str, test: "Callable[..., statistics.Finding]", rest: "Floats", batch: "Floats", grid: "Floats"
 ) -> float:
     """Return the effect as `gather` measures it."""
-    return (test(rest, batch, grid) if measure == "outlier_share" else test(rest, batch)).effect
+    return (test(rest, batch, grid) if measure in VALUED else test(rest, batch)).effect
 
 
 def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:

@@ -42,9 +42,9 @@ def compare(
     (datetimes, identifiers, private ones) are recorded and not judged. A source in place of a profile is profiled with
     the reference's options. Statistics: `statistics`, `dependence`, `classifier`, `calibration` in this package.
     """
-    limits = thresholds or Thresholds()
     reference = as_profile(reference)
     current = as_profile(current, reference)
+    limits = (thresholds or Thresholds()).at(min(reference.rows, current.rows))
     faults = schema_checks(reference, current)
     judged = min(reference.rows, current.rows) >= limits.min_rows
     evidence: list[Evidence] = []

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from retrain.drift import statistics
@@ -23,8 +23,9 @@ WEIGHTS = {
     "ks_d": 0.3,
     "location": 3.0,
     "scale": 6.3,
-    "total_variation": 5.4,
+    "total_variation": 7.0,
     "outlier_share": 0.3,
+    "range_share": 1.0,
     "missing_share": 0.2,
     "infinite_share": 0.2,
     "unknown_share": 1.5,
@@ -36,6 +37,7 @@ CHECKS = {
     "missing_share": "completeness_surge",
     "infinite_share": "infinite_surge",
     "outlier_share": "outliers",
+    "range_share": "range",
     "unknown_share": "unknown_categories",
 }
 NUMERIC: Mapping[str, Callable[..., Finding]] = {
@@ -43,7 +45,10 @@ NUMERIC: Mapping[str, Callable[..., Finding]] = {
     "location": statistics.location,
     "scale": statistics.scale,
     "outlier_share": statistics.outliers,
+    "range_share": statistics.out_of_range,
 }
+# Those that look at the values of the cells, and not only at their order.
+VALUED = ("outlier_share", "range_share")
 
 
 # The most that a change of spread may be of its effect without the outer rows. A wider normal distribution has 1.3; a
@@ -53,6 +58,7 @@ WITHOUT_EDGES = 1.5
 BOTH_SIDES = 0.15
 # An effect in ranks, in standard deviations, that matters whatever the column's own unit says.
 LARGE = 0.3
+WIDER = 0.75
 
 
 @dataclass(frozen=True)
@@ -134,53 +140,48 @@ def _missing(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
 def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
     grid = shared_grid([reference.sketch, current.sketch])
     rows_r, rows_c = (cells(side.sketch, grid) * (side.evidence_rows / side.values) for side in (reference, current))
-    shift, spread = _in_units(rows_r, rows_c, grid)
+    shift, spread = statistics.units(rows_r, rows_c, grid)
     found = []
     for measure, test in NUMERIC.items():
-        finding = statistics.outliers(rows_r, rows_c, grid) if measure == "outlier_share" else test(rows_r, rows_c)
+        finding = test(rows_r, rows_c, grid) if measure in VALUED else test(rows_r, rows_c)
         size = None
         if measure == "location":
-            size = _tempered(finding.effect, shift)
+            finding, size = _tempered(finding, shift)
         elif measure == "scale":
-            size = _spread_size(finding.effect, spread, rows_r, rows_c)
+            finding, size = _tempered(_mostly_wider(finding), _mostly_wider(spread))
+            size = min(size, _both_sides(finding.effect, rows_r, rows_c))
         found.append(_evidence(current.name, measure, finding, limits, size=size))
     return found
 
 
-def _in_units(reference: "Floats", current: "Floats", grid: "Floats") -> tuple[float, float]:
-    """Return the shift in standard deviations and the log ratio of the variances, in the column's own unit.
+def _tempered(ranks: Finding, unit: Finding) -> tuple[Finding, float]:
+    """Let a moderate effect in ranks count only as far as the column's own unit bears it out.
 
-    Of values clipped to the middle 98% of both sides: the variance of a heavy tail is that of its last few rows.
+    Near a hard edge (the zero of a duration) or a steep flank a shift that nobody cares about moves many ranks. So it
+    has to be significant in the unit too (at twice the level: it confirms, and the noise of both is not the same), and
+    counts for no more than twice the effect there. A large effect in ranks stands by itself: a single huge value makes
+    every shift small in standard deviations.
     """
-    clipped = statistics.clip(reference + current, grid)
-    (mean_r, variance_r), (mean_c, variance_c) = (statistics.moments(side, clipped) for side in (reference, current))
-    pooled = math.sqrt((variance_r + variance_c) / 2) if math.isfinite(variance_r + variance_c) else math.inf
-    shift = (mean_c - mean_r) / pooled if pooled > 0 else math.inf
-    spread = math.log(variance_c / variance_r) if variance_r > 0 and variance_c > 0 else math.inf
-    return shift, spread if math.isfinite(spread) else math.inf
+    size = abs(ranks.effect)
+    if size >= LARGE or math.isnan(unit.effect):
+        return ranks, size
+    return replace(ranks, p_value=max(ranks.p_value, unit.p_value / 2)), min(size, 2 * abs(unit.effect))
 
 
-def _tempered(effect: float, in_units: float) -> float:
-    """Let a moderate effect in ranks count for no more than twice that in the column's own unit.
-
-    Near a hard edge (the zero of a duration) or a steep flank a shift that nobody cares about moves many ranks. A large
-    effect in ranks stands by itself: a single huge value makes every shift small in standard deviations.
-    """
-    size = abs(effect)
-    if size >= LARGE or math.isnan(in_units):
-        return size
-    return min(size, 2 * abs(in_units))
+def _mostly_wider(spread: Finding) -> Finding:
+    """Spend three quarters of the level on a column that became wider: that one became narrower is rarely a fault."""
+    share = WIDER if spread.effect > 0 else 1 - WIDER
+    return replace(spread, p_value=min(1.0, spread.p_value / (2 * share)))
 
 
-def _spread_size(effect: float, spread: float, reference: "Floats", current: "Floats") -> float:
-    """Let a moderate change of spread count where both halves of the column show it, and not only its edges."""
-    size = _tempered(effect, spread)
+def _both_sides(effect: float, reference: "Floats", current: "Floats") -> float:
+    """Return the most that a change of spread may count: it has to show in both halves, and not only at the edges."""
     if abs(effect) >= LARGE:
-        return size
+        return abs(effect)
     lower, upper = sorted(abs(half) if half * effect > 0 else 0.0 for half in statistics.halves(reference, current))
     if lower < BOTH_SIDES * upper:
         return 0.0
-    return min(size, WITHOUT_EDGES * abs(statistics.inner_scale(reference, current)))
+    return WITHOUT_EDGES * abs(statistics.inner_scale(reference, current))
 
 
 def _categorical(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:

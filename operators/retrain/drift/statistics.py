@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Rule of Cochran (1954): the chi-square approximation holds where every expected count is at least this.
 EXPECTED = 5.0
 TAIL = 0.005
+# Times the reference's extreme, from its median, from which on a value is out of range.
+REACH = 3.0
 # From this many levels on, a test for a trend in frequency stands beside chi-square.
 TREND_LEVELS = 4
 
@@ -96,15 +98,51 @@ def clip(cells: "Floats", grid: "Floats", tail: float = 0.01) -> "Floats":
     return clipped
 
 
-def moments(cells: "Floats", grid: "Floats") -> tuple[float, float]:
-    """Return mean and variance of the rows in `cells`; those between two grid values count as their middle."""
+def units(reference: "Floats", current: "Floats", grid: "Floats") -> tuple[Finding, Finding]:
+    """Return the shift and the change of spread in the column's own unit: Welch's test, and that of two log variances.
+
+    Of values clipped to the middle 98% of both sides: the variance of a heavy tail is that of its last few rows. The
+    shift is in pooled standard deviations, the spread the log ratio of the variances, its error from the fourth moment.
+    """
+    from scipy import stats
+
+    values = _middles(clip(reference + current, grid))
+    (rows_r, mean_r, variance_r, fourth_r), (rows_c, mean_c, variance_c, fourth_c) = (
+        _moments(side, values) for side in (reference, current)
+    )
+    if not (variance_r > 0 and variance_c > 0 and math.isfinite(variance_r + variance_c)):
+        # One side is constant, or too large to square: the ranks have to do.
+        return Finding("welch", math.nan, 0.0), Finding("log_variance", math.nan, 0.0)
+    shift = (mean_c - mean_r) / math.sqrt((variance_r + variance_c) / 2)
+    z = (mean_c - mean_r) / math.sqrt(variance_r / rows_r + variance_c / rows_c)
+    spread = math.log(variance_c / variance_r)
+    error = math.sqrt(max(fourth_r - 1, 1e-12) / rows_r + max(fourth_c - 1, 1e-12) / rows_c)
+    return (
+        Finding("welch", shift, float(2 * stats.norm.sf(abs(z)))),
+        Finding("log_variance", spread, float(2 * stats.norm.sf(abs(spread) / error))),
+    )
+
+
+def _middles(grid: "Floats") -> "Floats":
+    """Return a value for each cell; rows between two grid values count as their middle."""
     import numpy as np
 
     values = np.repeat(grid, 2)
     with np.errstate(over="ignore", invalid="ignore"):
         values[2::2] = (grid[1:] + grid[:-1]) / 2
-        mean = float((cells * values).sum() / cells.sum())
-        return mean, float((cells * (values - mean) ** 2).sum() / cells.sum())
+    return values
+
+
+def _moments(cells: "Floats", values: "Floats") -> tuple[float, float, float, float]:
+    """Return rows, mean, variance and kurtosis (3 for a normal distribution)."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        rows = float(cells.sum())
+        mean = float((cells * values).sum() / rows)
+        squares = (values - mean) ** 2
+        variance = float((cells * squares).sum() / rows)
+        return rows, mean, variance, float((cells * squares**2).sum() / rows / variance**2) if variance > 0 else 3.0
 
 
 def outliers(reference: "Floats", current: "Floats", grid: "Floats | None" = None) -> Finding:
@@ -130,6 +168,26 @@ def outliers(reference: "Floats", current: "Floats", grid: "Floats | None" = Non
     drawn = count + 2 * order - 1
     p_value = stats.hypergeom.cdf(2 * order - 1, rows_r + rows_c, rows_r, drawn)
     return Finding("outliers", effect, min(1.0, float(p_value)))
+
+
+def out_of_range(reference: "Floats", current: "Floats", grid: "Floats") -> Finding:
+    """Whether current rows lie so far out that no tail with a mean explains them: a wrong unit, a sentinel.
+
+    Counted on each side beyond `REACH` times the reference's extreme, from its median. Of a tail no heavier than 1/x
+    (regularly varying with index 1, the border of a finite mean) the current rows beyond follow a geometric law, since
+    the reference's extreme is itself one draw; a lighter tail has fewer. The effect is their share.
+    """
+    import numpy as np
+
+    rows_r, rows_c = float(reference.sum()), float(current.sum())
+    seen = np.flatnonzero(reference > 0)
+    values = _middles(grid)
+    middle = values[min(int(np.searchsorted(np.cumsum(reference), rows_r / 2)), len(values) - 1)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = (middle + REACH * (values[end] - middle) for end in (seen[0], seen[-1]))
+    below, above = int(current[values < low].sum()), int(current[values > high].sum())
+    chance = rows_c / (rows_c + REACH * rows_r)
+    return Finding("out_of_range", (below + above) / rows_c, min(1.0, 2 * chance ** max(below, above)))
 
 
 def _beyond(reference: "Floats", outside: "Flags", values: "Floats") -> "Flags":

@@ -16,6 +16,7 @@ _PHRASES = {
     "missing_share": "{effect:+.1%} of the rows missing",
     "infinite_share": "{effect:+.1%} of the rows infinite",
     "outlier_share": "{effect:+.1%} of the rows beyond the reference's outer 0.5% on either side",
+    "range_share": "{effect:.1%} of the rows further out than three times the reference's extreme",
     "unknown_share": "{effect:.1%} more rows than expected with categories the reference never showed",
 }
 _PHRASES_OF_PAIRS = {

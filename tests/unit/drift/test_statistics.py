@@ -103,6 +103,40 @@ def test_outlier_test_holds_its_level_with_fences_from_the_reference():
     assert np.mean(np.asarray(p_values) < 0.05) <= 0.08
 
 
+def test_shift_and_spread_in_the_columns_own_unit_are_those_of_scipy_on_clipped_values():
+    generator = np.random.default_rng(3)
+    reference, current = generator.standard_t(4, 700), generator.standard_t(4, 500) * 1.2 + 0.1
+    sketches = [QuantileSketch.of(side) for side in (reference, current)]
+    grid = shared_grid(sketches)
+    shift, spread = statistics.units(*[cells(sketch, grid) for sketch in sketches], grid)
+    pooled = np.sort(np.concatenate([reference, current]))
+    before, after = (np.clip(side, pooled[11], pooled[-13]) for side in (reference, current))
+    assert shift.p_value == pytest.approx(stats.ttest_ind(before, after, equal_var=False).pvalue, rel=0.02)
+    assert spread.effect == pytest.approx(np.log(after.var() / before.var()), abs=0.01)
+
+
+def out_of_range(reference, current):
+    sketches = [QuantileSketch.of(np.asarray(side, dtype=float)) for side in (reference, current)]
+    grid = shared_grid(sketches)
+    return statistics.out_of_range(*[cells(sketch, grid) for sketch in sketches], grid)
+
+
+def test_out_of_range_holds_its_level_on_a_tail_without_a_mean():
+    generator = np.random.default_rng(4)
+    found = [out_of_range(*(1 / generator.random((2, 200)))).p_value for _ in range(1000)]
+    for level in (0.1, 0.03, 0.01):
+        assert np.mean(np.asarray(found) <= level) <= level + 3 * np.sqrt(level / 1000)
+
+
+def test_a_few_rows_in_a_wrong_unit_are_out_of_range():
+    generator = np.random.default_rng(5)
+    reference, current = np.exp(generator.normal(size=(2, 200)))
+    assert out_of_range(reference, current).p_value == 1
+    current[:8] *= 1000
+    assert out_of_range(reference, current).p_value < 1e-4
+    assert out_of_range(-reference, -current).p_value < 1e-4
+
+
 def test_unseen_levels_are_expected_where_the_reference_has_rare_ones():
     names = [f"v{level}" for level in range(300)]
     generator = np.random.default_rng(4)
