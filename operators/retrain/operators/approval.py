@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError, TaskAwaitingInput
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from retrain.exceptions import RetrainError
 from retrain.hooks.mlflow import MlflowHook
@@ -110,13 +111,27 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
         self._show_challenger(ledger)
         links = self._links(judged)
         self.subject, self.body = question(model, judged, approval, links, separate=self._separates)
-        self.response_timeout = left
-        try:
-            return ApprovalOperator.execute(self, context)
-        except TaskAwaitingInput as waiting:
-            # Which verdict was asked about: another one may be there when the answer comes.
-            waiting.kwargs = {"key": judged.key}
-            raise
+        return self._park(context, left, judged.key)
+
+    def _park(self, context: "Context", left: timedelta, key: str) -> NoReturn:
+        """Put the question where people see it, and wait outside of the worker.
+
+        Not by the base class's `execute`: Airflow allows no operator's `execute` within another, and the answer has to
+        come back with the key of what was asked about, because another verdict may be there by then.
+        """
+        upsert_hitl_detail(
+            ti_id=context["ti"].id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            defaults=self.defaults,
+            multiple=False,
+            params=self.serialized_params,
+            assigned_users=self.assigned_users,
+        )
+        for notifier in self.notifiers:
+            notifier(context)
+        raise TaskAwaitingInput(method_name="execute_complete", kwargs={"key": key}, timeout=left)
 
     def _read(self, event: Mapping[str, Any], judged: "Event") -> tuple[Answer | None, str]:
         """Return the answer, or None and why it does not count."""
@@ -130,7 +145,7 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
                 raise ValueError(f"{len(chosen)} options were chosen")
             self.validate_chosen_options(chosen)
             self.validate_params_input(form)
-        except (ValueError, TypeError, ParamValidationError) as error:
+        except (ValueError, TypeError, AttributeError, ParamValidationError) as error:
             return None, f"the answer breaks its form ({error})"
         user = event.get("responded_by_user") or {}
         names = {str(user[field]) for field in ("id", "name") if user.get(field)}

@@ -51,7 +51,7 @@ def reconcile(ledger: Ledger, client: RegistryClient, model: str) -> Aliases:
         wanted = {**_wanted(current), CHALLENGER: challenger(ledger, model)}
         before = client.aliases(model)
         for alias, version in wanted.items():
-            if before.get(alias) != version and _move(client, model, alias, version):
+            if before.get(alias) != version and _move(client, model, alias, version, alias in before):
                 changed[alias] = None
         if champion(ledger, model) == current and not _differs(client, model, current):
             if current is not None:
@@ -100,14 +100,15 @@ def _differs(client: RegistryClient, model: str, current: Champion | None) -> bo
     return now.get(CHAMPION) != _wanted(current)[CHAMPION]
 
 
-def _move(client: RegistryClient, model: str, alias: str, version: str | None) -> bool:
+def _move(client: RegistryClient, model: str, alias: str, version: str | None, there: bool) -> bool:
     if version is None:
         client.delete_alias(model, alias)
         return True
     if client.set_alias(model, alias, version):
         return True
     if alias != CHAMPION:  # deleted since: nothing to go back to or to promote, but no reason to stop
-        client.delete_alias(model, alias)
+        if there:
+            client.delete_alias(model, alias)
         return False
     raise PromotionRefusedError(
         f"the ledger says that version {version} of {model} is champion, but MLflow has no such version",
