@@ -37,7 +37,8 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
 
     template_fields = ("judged",)
 
-    def __init__(self, *, judged: Any, **kwargs: Any) -> None:
+    def __init__(self, *, judged: Any, params: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        # `params` are those of the DAG, which Airflow hands to every task: they are not what is asked here.
         approval = _approval(kwargs.get("spec"))
         super().__init__(
             subject="",
@@ -45,6 +46,7 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
                 "comment": Param(
                     "",
                     type="string",
+                    source="task",
                     maxLength=COMMENT,
                     title="Comment",
                     description="Recorded with your name and your answer.",
