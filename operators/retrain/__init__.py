@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from retrain.jobs import ExternalPython, KubernetesPod, Worker
     from retrain.policy import Decay, Drift, Every, NewData
+    from retrain.records import Approval, RollbackOn
     from retrain.templates import ContinuousTraining
 
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Approval": "retrain.records",
     "ContinuousTraining": "retrain.templates",
     "Decay": "retrain.policy",
     "Drift": "retrain.policy",
@@ -21,10 +23,12 @@ _MODULES = {
     "ExternalPython": "retrain.jobs",
     "KubernetesPod": "retrain.jobs",
     "NewData": "retrain.policy",
+    "RollbackOn": "retrain.records",
     "Worker": "retrain.jobs",
 }
 
 __all__ = [
+    "Approval",
     "ContinuousTraining",
     "Decay",
     "Drift",
@@ -32,6 +36,7 @@ __all__ = [
     "ExternalPython",
     "KubernetesPod",
     "NewData",
+    "RollbackOn",
     "Worker",
     "__version__",
 ]

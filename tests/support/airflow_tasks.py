@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,6 +62,7 @@ def context(
     try_number: int = 1,
 ) -> dict[str, Any]:
     """Return the part of Airflow's context that retrain's operators use."""
-    ti = Task(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, try_number=try_number, pushed={})
+    names = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+    ti = Task(**names, id=uuid.uuid5(uuid.NAMESPACE_OID, str(names)), try_number=try_number, pushed={})
     run = SimpleNamespace(run_id=run_id, run_type=run_type, triggering_user_name=user)
-    return {"ti": ti, "dag_run": run, "outlet_events": {}}
+    return {"ti": ti, "task_instance": ti, "dag_run": run, "outlet_events": {}}

@@ -27,7 +27,7 @@ from scripts.services.processes import Server, free_port
 
 HERE = Path(__file__).parent
 DAGS = (
-    *(HERE / "dags" / name for name in ("killed.py", "unlucky.py", "fed.py")),
+    *(HERE / "dags" / name for name in ("killed.py", "unlucky.py", "fed.py", "released.py")),
     REPOSITORY / "dags" / "flights_on_arrival.py",
 )
 # Generous, because a machine may be busy; what is expected takes seconds.
@@ -36,6 +36,7 @@ PARTITIONS = ("2024-01", "2024-02")
 ENDED = {"success", "failed"}
 # A killed worker, scheduler or triggerer is noticed within seconds instead of minutes.
 QUICK = {
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,second:admin,viewer:viewer",
     "AIRFLOW__CORE__PARALLELISM": "8",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
@@ -58,6 +59,7 @@ class World:
     settings: Settings
     airflow: Airflow
     viewer: Airflow
+    second: Airflow
     ledger: Ledger
     folder: Path
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -214,6 +216,22 @@ class World:
         logs = [f"--- the end of {server.log}\n{server.tail(15)}" for server in self.airflow.servers.values()]
         return "\n".join(lines + logs)
 
+    def question(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        """Return what a person is asked in a run, None while nobody is, or after the answer."""
+        task = self.tasks(dag_id, run_id).get("approve")
+        if task is None or task["state"] != "awaiting_input":
+            return None
+        found = self.airflow.call("GET", self._question(dag_id, run_id))
+        return None if found["response_received"] else found
+
+    def answer(self, dag_id: str, run_id: str, chosen: str, *, by: Airflow, **form: Any) -> None:
+        """Wait until a person is asked, and answer in the name of `by`."""
+        self.wait(f"the question of {dag_id}", lambda: self.question(dag_id, run_id))
+        by.call("PATCH", self._question(dag_id, run_id), {"chosen_options": [chosen], "params_input": form})
+
+    def _question(self, dag_id: str, run_id: str) -> str:
+        return f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+
     def component(self, name: str) -> Server:
         """Return a running component of Airflow."""
         return self.airflow.servers[name]
@@ -282,6 +300,8 @@ def running_world(
     for path in (settings.flights, settings.store, *notes):
         path.mkdir(parents=True)
     settings.write_passwords()
+    passwords = settings.root / "airflow" / "passwords.json"
+    passwords.write_text(json.dumps({**json.loads(passwords.read_text()), "second": settings.password}))
     env = settings.environment()
     airflow = Airflow(
         settings.airflow_url,
@@ -291,12 +311,14 @@ def running_world(
         execution_port=execution_port,
         schedulers=schedulers,
     )
-    viewer = Airflow(settings.airflow_url, settings.password, env, settings.root, user="viewer")
+    viewer, second = (
+        Airflow(settings.airflow_url, settings.password, env, settings.root, user=user) for user in ("viewer", "second")
+    )
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
         migrated = pool.submit(airflow.migrate)
         ledger = Ledger.open(ledger_url or str(settings.ledger), migrate=True)
         stack.callback(ledger.close)
-        world = World(settings, airflow, viewer, ledger, folder)
+        world = World(settings, airflow, viewer, second, ledger, folder)
         stack.callback(world.stop_mlflow)
         if mlflow:
             world.start_mlflow()

@@ -1,4 +1,4 @@
-"""`retrain registry`: what is in production and why; promote by hand; set MLflow's aliases right."""
+"""`retrain registry`: what is in production and why; promote, roll back, retire; set MLflow's aliases right."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -134,6 +134,66 @@ def promote(
         click.echo(json.dumps({"created": made.created, "champion": made.champion.to_dict()}))
     else:
         click.echo(f"{model}: version {version} {'is now' if made.created else 'was already'} champion")
+
+
+@command.command()
+@click.argument("model")
+@click.option("--version", default=None, help="An earlier champion; by default the one before.")
+@click.option("--reason", required=True, help="Why; recorded in the ledger.")
+@click.option("--actor", default=None, help="Who does it; by default the user of this shell.")
+@click.option("--retire", is_flag=True, help="What is gone back from may not become champion again.")
+@_ledger_option
+@_tracking_option
+@_json_option
+def rollback(
+    model: str,
+    version: str | None,
+    reason: str,
+    actor: str | None,
+    retire: bool,
+    ledger_url: str,
+    tracking_uri: str,
+    as_json: bool,
+) -> None:
+    """Make an earlier champion of MODEL the champion again; refused when it does not load."""
+    import getpass
+    import uuid
+
+    from retrain.jobs.release_steps import loads
+    from retrain.loop.release import Demand, digest_of, roll_back, rollback_target
+    from retrain.registry import RegistryClient
+
+    demand = Demand(f"cli:{uuid.uuid4()}", actor or getpass.getuser(), reason, version, retire=retire)
+    with _open(ledger_url) as ledger:
+        target = rollback_target(ledger, model, version)
+        digest = digest_of(ledger, model, target.version)
+        check = loads(str(target.model_uri), tracking_uri=tracking_uri, digest=digest)
+        done = roll_back(ledger, RegistryClient(tracking_uri), model, demand, target=target, check=check)
+    if as_json:
+        click.echo(json.dumps({**done, "check": check}))
+    else:
+        click.echo(f"{model}: version {done['version']} is champion again, instead of version {done['previous']}")
+
+
+@command.command("retire")
+@click.argument("model")
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; recorded in the ledger.")
+@click.option("--actor", default=None, help="Who does it; by default the user of this shell.")
+@_ledger_option
+@_json_option
+def retire_(model: str, version: str, reason: str, actor: str | None, ledger_url: str, as_json: bool) -> None:
+    """Retire VERSION of MODEL for good: it is neither promoted nor rolled back to again."""
+    import getpass
+
+    from retrain.registry import retire
+
+    with _open(ledger_url) as ledger:
+        event = retire(ledger, model, version, reason=reason, actor=actor or getpass.getuser())
+    if as_json:
+        click.echo(json.dumps(event.to_dict()))
+    else:
+        click.echo(f"{model}: version {version} is retired: {event.payload['reason']}")
 
 
 def _table(changes: list[Any], title: str) -> None:

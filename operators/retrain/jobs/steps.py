@@ -26,6 +26,8 @@ STEPS: Mapping[str, str] = {
     "evaluate": "retrain.jobs.model_steps:evaluate",
     "gate": "retrain.jobs.model_steps:gate",
     "register": "retrain.jobs.model_steps:register",
+    "check_bytes": "retrain.jobs.release_steps:check_bytes",
+    "check_loads": "retrain.jobs.release_steps:check_loads",
 }
 
 

@@ -1,41 +1,23 @@
-"""The vocabulary of the ledger: streams, kinds of events, their keys, and the names of claimable work."""
+"""Keys of the ledger's events and the names of claimable work; kinds and streams are those of `retrain.records`."""
 
 import re
-from enum import StrEnum
 
 from retrain.exceptions import ContractError
+from retrain.records.streams import Kind, dataset_stream, model_stream
+
+__all__ = [
+    "Kind",
+    "dataset_stream",
+    "labels_of",
+    "model_stream",
+    "parse_key",
+    "partition_key",
+    "train_work",
+    "validate_work",
+    "watch_work",
+]
 
 _KEY = re.compile(r"(?P<partition>.+)@v(?P<version>\d+)(\+l(?P<labels>\d+))?", re.DOTALL)
-
-
-class Kind(StrEnum):
-    """What can happen to a dataset or to a model."""
-
-    ARRIVED = "arrived"  # dataset: an object with these bytes lies there
-    SEEN = "seen"  # dataset: the bytes of a version were written once more, under another token
-    VALIDATED = "validated"  # dataset: the suite's verdict on a partition version
-    LABELLED = "labelled"  # dataset: labels that arrived apart were joined to a partition version
-    RELEASED = "released"  # dataset: a person let a quarantined partition version in, as a new version
-    DROPPED = "dropped"  # dataset: a person gave quarantined rows up
-    READ = "read"  # model: a job read data: which partition versions, which columns, for whom
-    WATCHED = "watched"  # model: drift and performance of the champion on a partition version
-    REQUESTED = "requested"  # model: a person asked for a retraining
-    DECIDED = "decided"  # model: retrain now, or not, and why
-    JUDGED = "judged"  # model: a challenger exists, and the gate's verdict on it
-    SKIPPED = "skipped"  # model: a wanted retraining could not start, and why
-    FAILED = "failed"  # model: a wanted retraining ended without a model, and trying again would not help
-    PROMOTED = "promoted"  # model: a version became champion
-    ROLLED_BACK = "rolled_back"  # model: an earlier version became champion again
-
-
-def dataset_stream(dataset: str) -> str:
-    """Return the stream of a dataset."""
-    return f"dataset:{dataset}"
-
-
-def model_stream(model: str) -> str:
-    """Return the stream of a model."""
-    return f"model:{model}"
 
 
 def labels_of(dataset: str) -> str:

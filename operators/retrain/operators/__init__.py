@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from retrain.operators.approval import ModelApproveOperator
     from retrain.operators.data import (
         DataValidateOperator,
         PartitionDiscoverOperator,
@@ -15,40 +16,50 @@ if TYPE_CHECKING:
     from retrain.operators.model import (
         ModelEvaluateOperator,
         ModelGateOperator,
-        ModelPromoteOperator,
         ModelRegisterOperator,
         ModelTrainOperator,
-        RollbackModelOperator,
     )
     from retrain.operators.plan import TrainingPlanOperator
+    from retrain.operators.release import (
+        ModelGuardOperator,
+        ModelPromoteOperator,
+        ReleaseNotifyOperator,
+        RollbackModelOperator,
+    )
 
 _MODULES = {
     "DataValidateOperator": "data",
     "DriftCheckOperator": "drift",
+    "ModelApproveOperator": "approval",
     "ModelEvaluateOperator": "model",
     "ModelGateOperator": "model",
-    "ModelPromoteOperator": "model",
+    "ModelGuardOperator": "release",
+    "ModelPromoteOperator": "release",
     "ModelRegisterOperator": "model",
     "ModelTrainOperator": "model",
     "PartitionDiscoverOperator": "data",
     "PartitionIngestOperator": "data",
     "PartitionReplayOperator": "data",
+    "ReleaseNotifyOperator": "release",
     "RetrainDecideOperator": "decide",
-    "RollbackModelOperator": "model",
+    "RollbackModelOperator": "release",
     "TrainingPlanOperator": "plan",
 }
 
 __all__ = [
     "DataValidateOperator",
     "DriftCheckOperator",
+    "ModelApproveOperator",
     "ModelEvaluateOperator",
     "ModelGateOperator",
+    "ModelGuardOperator",
     "ModelPromoteOperator",
     "ModelRegisterOperator",
     "ModelTrainOperator",
     "PartitionDiscoverOperator",
     "PartitionIngestOperator",
     "PartitionReplayOperator",
+    "ReleaseNotifyOperator",
     "RetrainDecideOperator",
     "RollbackModelOperator",
     "TrainingPlanOperator",

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from retrain import exceptions
 from retrain.exceptions import (
+    ChainBrokenError,
     ConfigurationError,
     DataError,
     DeclarationError,
@@ -48,7 +49,7 @@ def final_errors(execute: Callable[P, T]) -> Callable[P, T]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return execute(*args, **kwargs)
-        except (ConfigurationError, DataError, PromotionRefusedError) as error:
+        except (ConfigurationError, DataError, PromotionRefusedError, ChainBrokenError) as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
     return wrapped

@@ -1,11 +1,9 @@
-"""Operators of a retraining: train, evaluate, gate, register, promote, roll back."""
+"""Operators of a retraining: train, evaluate, gate, register."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk.exceptions import AirflowSkipException
-
-from retrain.exceptions import ContractError, RetrainError
+from retrain.exceptions import RetrainError
 from retrain.loop.streams import Kind, model_stream
 from retrain.operators.job import RetrainOperator, actor, final_errors, is_about_data, run_name
 from retrain.operators.links import MlflowRunLink, ModelVersionLink
@@ -13,7 +11,6 @@ from retrain.operators.links import MlflowRunLink, ModelVersionLink
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from retrain.ledger import Event, Ledger
 
 # Of an error's text; a traceback belongs into the log.
 REASON = 2_000
@@ -156,84 +153,3 @@ class ModelRegisterOperator(ModelTrainOperator):
     """Register the trained model as a version of the registered model, and commit the gate's verdict."""
 
     default_steps = ("register",)
-
-
-class ModelPromoteOperator(RetrainOperator):
-    """Make a version champion if its gate passed; skips, with the reasons, if it did not.
-
-    The ledger is written first, fenced against concurrent promotions, and MLflow's aliases follow it; a task that is
-    killed in between ends, when tried again, in the same one promotion. Where nothing was trained in this run it
-    finishes what an earlier run, dead for good, has left: a promotion, or aliases that lag behind the ledger.
-    XCom: `{"version", "previous", "reasons"}`.
-
-    :param judged: what the gate's task returned (templated); None when nothing was trained
-    """
-
-    template_fields = ("judged",)
-
-    def __init__(self, *, judged: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.judged = judged
-
-    @final_errors
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Promote through the ledger, then show it in MLflow."""
-        from retrain.loop.release import promote_judged, unfinished_promotion
-        from retrain.registry import champion, reconcile
-
-        model = self.model_spec.model
-        with self.open_ledger() as ledger, self.registry() as registry:
-            event = self._verdict(ledger, context) if self.judged is not None else unfinished_promotion(ledger, model)
-            passed = event is not None and event.payload["verdict"]["status"] == "pass"
-            # A promotion ends in this by itself; before it, a champion that MLflow has lost would stand in its way.
-            if not passed and champion(ledger, model) is not None:
-                reconcile(ledger, registry, model)
-            if event is None:
-                raise AirflowSkipException(f"No promotion of {model} is left undone")
-            verdict = event.payload["verdict"]
-            if not passed:
-                raise AirflowSkipException(f"{verdict['status']}: " + "; ".join(verdict["reasons"]))
-            return promote_judged(ledger, registry, model, event, actor=actor(context))
-
-    def _verdict(self, ledger: "Ledger", context: "Context") -> "Event":
-        """Return this run's verdict from the ledger: what XCom says is only that there is one."""
-        if not isinstance(self.judged, Mapping) or "register" not in self.judged:
-            raise ContractError(f"judged is {self.judged!r:.200}", expected="the return value of the gate's task")
-        event = ledger.get(model_stream(self.model_spec.model), Kind.JUDGED, run_name(context))
-        if event is None:
-            raise ContractError(
-                f"the ledger holds no verdict of the run {run_name(context)}",
-                expected="a task with gate and registration before the promotion, in the same DAG run",
-            )
-        return event
-
-
-class RollbackModelOperator(RetrainOperator):
-    """Make an earlier version champion again: the one before, or a named one.
-
-    :param version: the version; None for the previous champion (templated)
-    :param reason: why; recorded with who asked (templated)
-    """
-
-    template_fields = ("version", "reason")
-
-    def __init__(self, *, reason: str, version: str | int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.reason = reason
-        self.version = version
-
-    @final_errors
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Roll back through the ledger, then show it in MLflow."""
-        from retrain.loop.release import roll_back
-
-        with self.open_ledger() as ledger, self.registry() as registry:
-            return roll_back(
-                ledger,
-                registry,
-                self.model_spec.model,
-                version=str(self.version) if self.version else None,
-                reason=self.reason,
-                actor=actor(context),
-                key=run_name(context),
-            )

@@ -4,6 +4,8 @@ from retrain.records._codec import decode, encode
 from retrain.records.data import DataRef, Snapshot
 from retrain.records.jobs import CONTRACT_VERSION, DataRead, JobError, JobRequest, JobResult, JobStatus, StepCost
 from retrain.records.model import ModelSpec
+from retrain.records.release import Alarm, Approval, ApprovalRule, OnTimeout, RollbackOn
+from retrain.records.streams import RELEASES, Kind, dataset_stream, model_stream
 from retrain.records.verdicts import (
     Check,
     ColumnDrift,
@@ -23,6 +25,10 @@ from retrain.records.verdicts import (
 
 __all__ = [
     "CONTRACT_VERSION",
+    "RELEASES",
+    "Alarm",
+    "Approval",
+    "ApprovalRule",
     "Check",
     "ColumnDrift",
     "DataRead",
@@ -37,15 +43,20 @@ __all__ = [
     "JobRequest",
     "JobResult",
     "JobStatus",
+    "Kind",
     "ModelSpec",
+    "OnTimeout",
     "PerformanceStatus",
     "PerformanceVerdict",
+    "RollbackOn",
     "Severity",
     "Snapshot",
     "StepCost",
     "ValidationStatus",
     "ValidationVerdict",
     "Verdict",
+    "dataset_stream",
     "decode",
     "encode",
+    "model_stream",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrain.records._codec import Record
+from retrain.records.release import Approval, RollbackOn
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class ModelSpec(Record):
     only labelled partitions are trained on and judged by. `complete` says when an object is finished, besides its name
     (see `retrain.data.Completeness`). `keep_copies`: accepted data is copied into the store, so that a snapshot
     outlives its source; False where the source itself is versioned and immutable.
+
+    `approval` says when a person has to agree before a promotion (None: never), `rollback_on` what takes one back.
     """
 
     model: str
@@ -48,3 +51,5 @@ class ModelSpec(Record):
     labels: str | None = None
     complete: Mapping[str, Any] = field(default_factory=dict)
     keep_copies: bool = True
+    approval: Approval | None = None
+    rollback_on: RollbackOn | None = None

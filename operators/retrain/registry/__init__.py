@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from retrain.registry.promotion import Promotion, promote
     from retrain.registry.reconciliation import Aliases, reconcile
     from retrain.registry.registration import register
+    from retrain.registry.retirement import retire, retired
 
 _HOMES = {
     "Aliases": "reconciliation",
@@ -25,6 +26,8 @@ _HOMES = {
     "promotions": "champions",
     "reconcile": "reconciliation",
     "register": "registration",
+    "retire": "retirement",
+    "retired": "retirement",
 }
 
 __all__ = [
@@ -38,6 +41,8 @@ __all__ = [
     "promotions",
     "reconcile",
     "register",
+    "retire",
+    "retired",
 ]
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrain.records import encode
+from retrain.records.streams import RELEASES, model_stream
 
 if TYPE_CHECKING:
     from retrain.ledger import Event, Ledger
-
-PROMOTED, ROLLED_BACK = "promoted", "rolled_back"
-CHANGES = (PROMOTED, ROLLED_BACK)
 
 
 @dataclass(frozen=True)
@@ -42,21 +40,16 @@ class Champion:
         return document
 
 
-def model_stream(model: str) -> str:
-    """Return the ledger's stream of a model."""
-    return f"model:{model}"
-
-
 def champion(ledger: Ledger, model: str) -> Champion | None:
     """Return the champion by the ledger, or None when no version was ever promoted."""
-    for event in ledger.events(model_stream(model), kinds=CHANGES, newest_first=True, limit=1):
+    for event in ledger.events(model_stream(model), kinds=RELEASES, newest_first=True, limit=1):
         return from_event(event)
     return None
 
 
 def promotions(ledger: Ledger, model: str) -> Iterator[Champion]:
     """Iterate over all changes of the champion, oldest first."""
-    return map(from_event, ledger.events(model_stream(model), kinds=CHANGES))
+    return map(from_event, ledger.events(model_stream(model), kinds=RELEASES))
 
 
 def from_event(event: Event) -> Champion:

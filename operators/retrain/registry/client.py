@@ -1,5 +1,6 @@
 """The few questions that are asked of MLflow's registry, each with its answer for "there is none"."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from retrain.training.tracking import connect, translated
@@ -48,6 +49,16 @@ class RegistryClient:
         with translated(self.tracking_uri):
             self.mlflow.set_registered_model_alias(model, alias, version)
         return True
+
+    def set_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set those tags of a version that differ; nothing happens when there is no such version."""
+        found = self.version(model, version)
+        if found is None:
+            return
+        with translated(self.tracking_uri):
+            for name, value in tags.items():
+                if found.tags.get(name) != value:
+                    self.mlflow.set_model_version_tag(model, version, name, value)
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias; nothing happens when it is not there."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import PromotionRefusedError, SequenceConflictError
+from retrain.exceptions import ChainBrokenError, PromotionRefusedError, SequenceConflictError
 from retrain.records import GateStatus, Verdict
-from retrain.registry.champions import PROMOTED, Champion, champion, from_event, model_stream
+from retrain.records.streams import Kind, model_stream
+from retrain.registry.champions import Champion, champion, from_event
 from retrain.registry.client import RegistryClient
 from retrain.registry.reconciliation import reconcile
+from retrain.registry.retirement import check_not_retired
 
 if TYPE_CHECKING:
     from retrain.ledger import Claim, Ledger
@@ -46,7 +48,8 @@ def promote(
 
     `expected` is the champion that the version was judged against (None: there was none). If another version was
     promoted meanwhile the verdict says nothing any more: PromotionRefusedError. So it is for a verdict that is not
-    `pass`, or is missing, unless a person has approved (`approved_by`), and for a version that MLflow does not have.
+    `pass`, or is missing, unless a person has approved (`approved_by`), for a version that is retired, and for one that
+    MLflow does not have. ChainBrokenError when the model's stream was tampered with: who is champion is not known then.
 
     A repeat is a no-op that finishes what was left undone. `request` names the demand (a DAG run, say): the same
     demand never promotes twice, even if the champion was rolled back in between. With `claim` its work is completed
@@ -54,6 +57,7 @@ def promote(
     """
     version = str(version)
     _check_verdict(model, version, verdict, approved_by)
+    check_intact(ledger, model)
     found = client.version(model, version)
     if found is None:
         raise PromotionRefusedError(
@@ -73,6 +77,18 @@ def promote(
     made = _append(ledger, model, payload, expected, request, actor, claim)
     reconcile(ledger, client, model)
     return made
+
+
+def check_intact(ledger: Ledger, model: str) -> None:
+    """Refuse to change the champion of a model whose stream in the ledger does not verify."""
+    report = ledger.verify(model_stream(model))
+    if not report.ok:
+        first = report.problems[0]
+        raise ChainBrokenError(
+            f"the ledger of {model} was tampered with: event {first.sequence} {first.what}",
+            expected="an unbroken chain of hashes, without which nobody knows what is in production and why",
+            remedy="See all of it with: retrain ledger verify. Then restore the ledger from a backup",
+        )
 
 
 def _check_verdict(model: str, version: str, verdict: Verdict | None, approved_by: str | None) -> None:
@@ -106,12 +122,13 @@ def _append(
                 ledger.append_all([], claims=[claim])
             return Promotion(done, created=False)
         _check_expected(model, version, current, expected)
+        check_not_retired(ledger, model, version)
         previous = current.version if current else None
         # The stream may not have moved since the champion was read: that is what makes the check hold.
         try:
             made = ledger.append(
                 stream,
-                PROMOTED,
+                Kind.PROMOTED,
                 key,
                 {**payload, "previous": previous},
                 actor=actor,
@@ -129,7 +146,7 @@ def _append(
 
 def _done(ledger: Ledger, model: str, version: str, current: Champion | None, demanded: str | None) -> Champion | None:
     """Return the change that already did what is asked: by its demand, or because the version is champion."""
-    if demanded is not None and (event := ledger.get(model_stream(model), PROMOTED, demanded)) is not None:
+    if demanded is not None and (event := ledger.get(model_stream(model), Kind.PROMOTED, demanded)) is not None:
         return from_event(event)
     return current if current is not None and current.version == version else None
 

@@ -21,10 +21,17 @@ from retrain.jobs.runtime import Runtime
 from retrain.loop.streams import labels_of
 from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator, PartitionReplayOperator
 from retrain.operators.decide import RetrainDecideOperator
-from retrain.operators.model import ModelPromoteOperator, ModelTrainOperator, RollbackModelOperator
+from retrain.operators.model import ModelTrainOperator
 from retrain.operators.plan import TrainingPlanOperator
+from retrain.operators.release import (
+    ModelGuardOperator,
+    ModelPromoteOperator,
+    ReleaseNotifyOperator,
+    RollbackModelOperator,
+)
 from retrain.policy import Rule
-from retrain.templates.declaration import checked, declared
+from retrain.records import Approval, RollbackOn
+from retrain.templates.declaration import checked, declared, released
 from retrain.triggers.arrival import PartitionArrivalTrigger
 
 # Only a lower bound for the timetables; runs of the past are never made up for.
@@ -62,6 +69,10 @@ class ContinuousTraining:
     :param watch: wake the loop when files arrive; without it only the sweep does. How often the triggerer looks is a
         setting of the deployment: `[retrain] poll_interval_seconds`
     :param sweep: cron expression of the slow schedule of the data DAG and the training DAG
+    :param approval: when a person has to agree before a promotion: `never`, `always`, `when_inconclusive`, or an
+        `Approval` with its time-out and approvers
+    :param rollback_on: what takes a promotion back by itself: `["decay", "serving"]`, or a `RollbackOn`
+    :param webhook_conn_id: connection of type `http` that is told of each promotion and rollback
     :param retries: of every task; `retry_delay_seconds` before the first, twice as long before each further one
     :param spec: further fields of `ModelSpec` (`margin`, `rule`, `window`, `holdout`, `pii`, `quarantine_limit`, ...)
     """
@@ -85,6 +96,9 @@ class ContinuousTraining:
         wake_on: Sequence[Asset] = (),
         watch: bool = True,
         sweep: str = "17 * * * *",
+        approval: Approval | str = "never",
+        rollback_on: RollbackOn | Sequence[str] | None = None,
+        webhook_conn_id: str | None = None,
         retries: int = 3,
         retry_delay_seconds: float = 30.0,
         ledger_conn_id: str = "retrain_ledger",
@@ -105,6 +119,7 @@ class ContinuousTraining:
                 "expectations": expectations,
                 "params": dict(params or {}),
                 "project_root": project_root or "",
+                **released(approval, rollback_on),
                 **spec,
             }
         )
@@ -112,6 +127,7 @@ class ContinuousTraining:
         self.watch = watch
         self.wake_on = tuple(wake_on)
         self.sweep = sweep
+        self.webhook_conn_id = webhook_conn_id
         self.draw_report = draw_report
         self.tags = ["retrain", model, *tags]
         # Together longer than the lease of a claim: what a dead run held is free before the retries are used up.
@@ -128,6 +144,7 @@ class ContinuousTraining:
             "ledger_conn_id": ledger_conn_id,
             "mlflow_conn_id": mlflow_conn_id,
         }
+        self.champion = Asset(name=f"retrain.champion.{self.spec.model}", uri=f"retrain://champion/{self.spec.model}")
         self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
         self.data_dag = self._data_dag()
         self.backfill_dag = self._backfill_dag()
@@ -179,11 +196,11 @@ class ContinuousTraining:
         with self._dag("data", self._swept(self._wakes()), doc) as dag:
             discover = PartitionDiscoverOperator(task_id="discover", **self._common)
             # One at a time: drift and decay are read as a history.
-            self._ingest(discover, 1)
+            self._ingest(discover, 1, guard=self.spec.rollback_on is not None)
         return dag
 
-    def _ingest(self, partitions: Any, side_by_side: int) -> None:
-        """Add the tasks that take partitions in and decide whether to retrain."""
+    def _ingest(self, partitions: Any, side_by_side: int, *, guard: bool = False) -> None:
+        """Add the tasks that take partitions in, guard a fresh champion, and decide whether to retrain."""
         ingest = PartitionIngestOperator.partial(
             task_id="ingest",
             draw_report=self.draw_report,
@@ -199,7 +216,27 @@ class ContinuousTraining:
             trigger_rule=TriggerRule.NONE_FAILED,
             **self._common,
         )
-        ingest >> decide
+        if not guard:
+            ingest >> decide
+            return
+        # Before the decision: that is about the champion that stays.
+        guarding = ModelGuardOperator(
+            task_id="guard", trigger_rule=TriggerRule.NONE_FAILED, outlets=[self.champion], **self._common
+        )
+        ingest >> guarding >> decide
+        self._notify(guarding)
+
+    def _notify(self, release: Any) -> None:
+        """Add the task that tells the webhook, where there is one."""
+        if self.webhook_conn_id is None:
+            return
+        release >> ReleaseNotifyOperator(
+            task_id="notify",
+            webhook_conn_id=self.webhook_conn_id,
+            # Also where nothing was released: a receiver that was down may be back.
+            trigger_rule=TriggerRule.NONE_FAILED,
+            **self._common,
+        )
 
     def _backfill_dag(self) -> DAG:
         doc = (
@@ -252,17 +289,26 @@ class ContinuousTraining:
                 **self._common,
             )
             train = ModelTrainOperator(task_id="train", plan=plan.output, **self._common)
-            ModelPromoteOperator(
+            promote = ModelPromoteOperator(
                 task_id="promote",
                 judged=train.output,
                 # Also where nothing asks for a retraining: a run that died may have left its promotion undone.
                 trigger_rule=TriggerRule.NONE_FAILED,
-                outlets=[
-                    Asset(name=f"retrain.champion.{self.spec.model}", uri=f"retrain://champion/{self.spec.model}")
-                ],
+                outlets=[self.champion],
                 **self._common,
             )
+            if self.spec.approval is not None:
+                self._approve(train.output) >> promote
+            self._notify(promote)
         return dag
+
+    def _approve(self, judged: Any) -> Any:
+        """Add the task that asks a person. Imported only where it is declared: its base takes long to import."""
+        from retrain.operators.approval import ModelApproveOperator
+
+        return ModelApproveOperator(
+            task_id="approve", judged=judged, trigger_rule=TriggerRule.NONE_FAILED, **self._common
+        )
 
     def _rollback_dag(self) -> DAG:
         doc = "Makes an earlier version champion again. Run by hand, with a reason."
@@ -275,11 +321,23 @@ class ContinuousTraining:
                 title="Version",
                 description="Empty: the champion before this one.",
             ),
+            "retire": Param(
+                False,
+                type="boolean",
+                title="Retire the version in production?",
+                description="It may not become champion again.",
+            ),
         }
         with self._dag("rollback", None, doc, params=form) as dag:
-            RollbackModelOperator(
-                task_id="rollback", reason="{{ params.reason }}", version="{{ params.version or '' }}", **self._common
+            rollback = RollbackModelOperator(
+                task_id="rollback",
+                reason="{{ params.reason }}",
+                version="{{ params.version or '' }}",
+                retire="{{ params.retire }}",
+                outlets=[self.champion],
+                **self._common,
             )
+            self._notify(rollback)
         return dag
 
     def _summary(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrain.exceptions import ContractError, DeclarationError, RetrainError
-from retrain.records import ModelSpec
+from retrain.records import Alarm, Approval, ApprovalRule, ModelSpec, RollbackOn
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -20,6 +20,24 @@ def declared(fields: Mapping[str, Any]) -> ModelSpec:
         raise DeclarationError(
             f"the declaration of {fields.get('model')!r} does not fit: {error.what}", expected=error.expected
         ) from None
+
+
+def released(approval: Approval | str, rollback_on: RollbackOn | Sequence[str] | None) -> dict[str, Any]:
+    """Return the fields `approval` and `rollback_on` of a declaration; DeclarationError where they do not fit."""
+    try:
+        asked = approval if isinstance(approval, Approval) else Approval(ApprovalRule(approval))
+        alarms = rollback_on
+        if alarms is not None and not isinstance(alarms, RollbackOn):
+            alarms = RollbackOn(tuple(Alarm(one) for one in ([alarms] if isinstance(alarms, str) else alarms)))
+    except (ContractError, ValueError, TypeError) as error:
+        raise DeclarationError(
+            f"approval={approval!r}, rollback_on={rollback_on!r}: {error}",
+            expected=f"approval {' | '.join(ApprovalRule)} or an Approval, rollback_on some of decay, serving",
+        ) from None
+    return {
+        "approval": None if asked.when is ApprovalRule.NEVER else asked.to_dict(),
+        "rollback_on": alarms.to_dict() if alarms else None,
+    }
 
 
 def checked(spec: ModelSpec, rules: Sequence[Any]) -> tuple[Any, ...]:

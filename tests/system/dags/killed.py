@@ -42,3 +42,7 @@ declare("kill-holder", retries=0, dataset="kill-shared")
 declare("kill-waiter", retries=30, dataset="kill-shared")
 declare("kill-scheduler")
 declare("kill-triggerer", watch=True)
+# A person is asked, and the workers die around the question; then two versions, and they die around the way back.
+declare("kill-approve", approval="always")
+declare("kill-asked", approval="always", retries=0)
+declare("kill-rollback", margin=0.5)

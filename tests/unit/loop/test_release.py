@@ -2,8 +2,11 @@
 
 import pytest
 
-from retrain.loop.release import _before, unfinished_promotion
+from retrain.exceptions import ChainBrokenError, PromotionRefusedError
+from retrain.loop.release import _before, digest_of, rollback_target, unfinished_promotion
+from retrain.registry import retire, retired
 from retrain.registry.champions import promotions
+from retrain.registry.promotion import check_intact
 
 STREAM = "model:returns"
 
@@ -56,3 +59,67 @@ def test_a_verdict_on_an_earlier_champion_says_nothing(ledger) -> None:
 def test_the_first_promotion_can_be_left_undone_too(ledger) -> None:
     judge(ledger, "1", None, "pass")
     assert unfinished_promotion(ledger, "returns").payload["version"] == "1"
+
+
+def test_a_retired_version_is_passed_over_and_refused_by_name(ledger) -> None:
+    for version in ("1", "2", "3"):
+        promote(ledger, version)
+    assert rollback_target(ledger, "returns").version == "2"
+    event = retire(ledger, "returns", "2", reason="leaks the label", actor="bo")
+    assert retire(ledger, "returns", "2", reason="once more", actor="ada") == event
+    assert set(retired(ledger, "returns")) == {"2"}
+    assert rollback_target(ledger, "returns").version == "1"
+    with pytest.raises(PromotionRefusedError, match="version 2 of returns was retired by bo: leaks the label"):
+        rollback_target(ledger, "returns", "2")
+
+
+def test_the_champion_cannot_be_retired(ledger) -> None:
+    promote(ledger, "1")
+    with pytest.raises(PromotionRefusedError, match=r"version 1 is the champion.*rollback"):
+        retire(ledger, "returns", "1", reason="bad", actor="bo")
+    assert not retired(ledger, "returns")
+
+
+def test_when_all_earlier_champions_are_retired_there_is_nothing_to_go_back_to(ledger) -> None:
+    promote(ledger, "1")
+    promote(ledger, "2")
+    retire(ledger, "returns", "1", reason="bad", actor="bo")
+    with pytest.raises(
+        PromotionRefusedError, match=r"cannot be rolled back to the previous champion.*\['1'\] are retired"
+    ):
+        rollback_target(ledger, "returns")
+
+
+def test_a_retired_version_is_not_promoted_by_a_sweep(ledger) -> None:
+    promote(ledger, "1")
+    judge(ledger, "2", "1", "pass")
+    retire(ledger, "returns", "2", reason="bad", actor="bo")
+    assert unfinished_promotion(ledger, "returns") is None
+
+
+def test_the_digest_is_the_one_that_was_recorded_first(ledger) -> None:
+    verdict = {"status": "pass", "metric": "roc_auc", "rule": "non_inferior", "reasons": [], "rows": 100}
+    for number, digest in enumerate(("aa", "bb")):
+        payload = {
+            "version": "2",
+            "champion": None,
+            "verdict": verdict,
+            "serving": {"status": "pass", "digest": digest},
+        }
+        ledger.append(STREAM, "judged", f"run-{number}", payload)
+    ledger.append(STREAM, "rolled_back", "r", {"version": "3", "check": {"status": "pass", "digest": "cc"}})
+    assert [digest_of(ledger, "returns", version) for version in ("1", "2", "3")] == [None, "aa", "cc"]
+
+
+def test_a_broken_chain_stops_every_change_and_names_the_event_and_the_remedy(ledger, tmp_path) -> None:
+    import sqlite3
+
+    promote(ledger, "1")
+    promote(ledger, "2")
+    check_intact(ledger, "returns")
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            database.execute(f"drop trigger {name}")
+        database.execute("""update retrain_events set payload = '{"version":"9"}' where sequence = 1""")
+    with pytest.raises(ChainBrokenError, match=r"event 1 was changed.*retrain ledger verify.*backup"):
+        check_intact(ledger, "returns")

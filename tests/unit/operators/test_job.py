@@ -30,6 +30,7 @@ FINAL = (
     "ConfigurationError",
     "DataError",
     "PromotionRefusedError",
+    "ChainBrokenError",
     "SuiteError",
     "MissingColumnError",
     "ContractError",

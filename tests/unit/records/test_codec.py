@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from retrain.exceptions import ContractError
 from retrain.records import (
+    Alarm,
+    Approval,
     Check,
     ColumnDrift,
     DataRef,
@@ -24,6 +26,7 @@ from retrain.records import (
     ModelSpec,
     PerformanceStatus,
     PerformanceVerdict,
+    RollbackOn,
     Severity,
     Snapshot,
     StepCost,
@@ -37,9 +40,12 @@ REF = DataRef("s3://b/2013-01.parquet", "parquet", "2013-01", 2, "sha256:00", 10
 SPEC = ModelSpec(
     model="m", dataset="d", data="s3://b/{partition}.parquet", target="y", train="a:b", metric="roc_auc",
     project_root="/p", params={"depth": 3, "nested": {"a": [1, None]}}, key=("id",), pii=("name",), window=3,
+    approval=Approval("always", 4.5, "approve", ("bo",)), rollback_on=RollbackOn((Alarm.SERVING,), 2),
 )  # fmt: skip
 EXAMPLES = [
     REF,
+    Approval("when_inconclusive"),
+    RollbackOn(),
     Snapshot("d", (REF, dataclasses.replace(REF, partition="2013-02"))),
     SPEC,
     JobRequest(
@@ -133,6 +139,10 @@ def test_a_value_that_is_not_json_is_refused_when_it_is_encoded() -> None:
         ({"columns": ["a", 3]}, "ModelSpec.columns[1] is 3 (int). Expected str"),
         ({"params": ["a"]}, "ModelSpec.params is ['a'] (list). Expected an object"),
         ({"window": "3"}, "ModelSpec.window is '3' (str). Expected int"),
+        ({"approval": {"when": "often"}}, "Approval.when is 'often'. Expected never | always | when_inconclusive"),
+        ({"approval": {"timeout_hours": 0}}, "Approval.timeout_hours is 0.0. Expected more than 0"),
+        ({"rollback_on": {"alarms": ["rain"]}}, "RollbackOn.alarms[0] is 'rain'. Expected decay | serving"),
+        ({"rollback_on": {"partitions": 0}}, "0 partitions. Expected an alarm or more, on 1 partition or more"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named_with_its_value(changes: dict, named: str) -> None:

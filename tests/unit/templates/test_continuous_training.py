@@ -8,7 +8,7 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 from jsonschema import ValidationError
 
-from retrain import ContinuousTraining, Decay, Drift, Every, ExternalPython, NewData
+from retrain import Approval, ContinuousTraining, Decay, Drift, Every, ExternalPython, NewData, RollbackOn
 from retrain.exceptions import DeclarationError
 
 
@@ -78,6 +78,54 @@ def test_only_a_yes_emits_the_wish_and_a_promotion_its_asset() -> None:
 
 def test_partitions_are_taken_in_one_after_another() -> None:
     assert declare().data_dag.get_task("ingest").partial_kwargs["max_active_tis_per_dagrun"] == 1
+
+
+def test_a_person_is_asked_between_training_and_promotion_where_that_is_declared() -> None:
+    for approval in ("always", "when_inconclusive", Approval("always", approvers=("bo",))):
+        dag = declare(approval=approval).train_dag
+        assert edges(dag) == {
+            "plan": {"train"}, "train": {"approve", "promote"}, "approve": {"promote"}, "promote": set()
+        }  # fmt: skip
+        # Also where nothing was trained: a dead run may have left a question.
+        assert dag.get_task("approve").trigger_rule == "none_failed"
+    assert dag.get_task("approve").assigned_users == [{"id": "bo", "name": "bo"}]
+    assert declare(approval="never").spec.approval is None
+
+
+def test_a_guard_stands_between_the_data_and_the_decision_where_that_is_declared() -> None:
+    for rollback_on in ("decay", ["decay", "serving"], RollbackOn(partitions=5)):
+        declared = declare(rollback_on=rollback_on)
+        assert edges(declared.data_dag) == {
+            "discover": {"ingest"}, "ingest": {"guard"}, "guard": {"decide"}, "decide": set()
+        }  # fmt: skip
+        assert edges(declared.backfill_dag)["ingest"] == {"decide"}
+
+
+def test_a_webhook_is_told_after_every_way_to_change_the_champion() -> None:
+    declared = declare(webhook_conn_id="deployer", rollback_on="decay")
+    for dag, release in (
+        (declared.train_dag, "promote"),
+        (declared.data_dag, "guard"),
+        (declared.rollback_dag, "rollback"),
+    ):
+        assert "notify" in edges(dag)[release]
+        assert dag.get_task("notify").webhook_conn_id == "deployer"
+        assert [asset.uri for asset in dag.get_task(release).outlets] == ["retrain://champion/returns"]
+    assert edges(declared.data_dag)["guard"] == {"decide", "notify"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"approval": "often"}, "approval='often'"),
+        ({"approval": None}, "approval=None"),
+        ({"rollback_on": ["rain"]}, "rain"),
+        ({"rollback_on": []}, "an alarm or more"),
+    ],
+)
+def test_a_wrong_release_is_refused_with_what_is_allowed(wrong: dict, named: str) -> None:
+    with pytest.raises(DeclarationError, match=named):
+        declare(**wrong)
 
 
 def names(condition) -> set[str]:
@@ -155,6 +203,7 @@ def test_the_form_of_a_rollback_takes_a_reason_alone() -> None:
     assert form.get_param("reason").resolve("wrong prices") == "wrong prices"
     assert form.get_param("version").resolve(None) is None
     assert form.get_param("version").resolve("12") == "12"
+    assert form.get_param("retire").resolve(True) is True
 
 
 def test_the_documentation_says_what_was_declared_and_when_it_retrains() -> None:
@@ -164,7 +213,13 @@ def test_the_documentation_says_what_was_declared_and_when_it_retrains() -> None
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"watch": False}, {"draw_report": True, "params": {"depth": 3}, "pii": ["name"]}]
+    "options",
+    [
+        {},
+        {"watch": False},
+        {"draw_report": True, "params": {"depth": 3}, "pii": ["name"]},
+        {"approval": Approval("always", 2, "approve", ("bo",)), "rollback_on": "decay", "webhook_conn_id": "deployer"},
+    ],
 )
 def test_the_dags_survive_airflows_serialization(options: dict) -> None:
     for dag in dags(declare(**options)):

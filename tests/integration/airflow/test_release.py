@@ -1,0 +1,320 @@
+"""Releases in a hostile world: a registry that was tampered with or is down, a ledger that was changed, alarms.
+
+Real models in a real MLflow; the champion is untouched unless the test says otherwise.
+"""
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from click.testing import CliRunner
+
+from retrain.cli.registry import command
+from retrain.exceptions import RegistryUnavailableError
+from retrain.operators import (
+    ModelGuardOperator,
+    ModelPromoteOperator,
+    ModelTrainOperator,
+    RollbackModelOperator,
+    TrainingPlanOperator,
+)
+from retrain.records import ModelSpec, RollbackOn
+from retrain.registry import RegistryClient, champion, credentials
+from scripts.services.mlflow import MlflowServer, running_mlflow
+from scripts.services.processes import free_port
+from tests.support.airflow_tasks import connect, context
+from tests.support.shop import Shop
+
+pytestmark = [
+    pytest.mark.integration,
+    # MLflow warns about type hints of its own when it is imported.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
+JUDGED = {"register": {"version": "1"}}
+
+
+class Registry:
+    """An MLflow server that can be stopped, and whose files can be reached."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.port = root, free_port()
+        self._stack = contextlib.ExitStack()
+        self.server: MlflowServer = self.start()
+
+    def start(self) -> MlflowServer:
+        self.server = self._stack.enter_context(running_mlflow(self.root, port=self.port, password="word-of-the-test"))
+        return self.server
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def files(self, model_uri: str) -> Path:
+        """Return the folder of a logged model's files."""
+        name = model_uri.removeprefix("models:/")
+        (found,) = {path.parent for path in (self.root / "artifacts").rglob("MLmodel") if name in path.parts}
+        return found
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    made = Registry(tmp_path_factory.mktemp("registry"))
+    yield made
+    made.stop()
+
+
+class Released:
+    """A shop whose version 2 replaced version 1, and the ways to release."""
+
+    def __init__(self, shop: Shop, registry: Registry) -> None:
+        self.shop, self.registry, self.model = shop, registry, shop.spec.model
+        self.stream = f"model:{self.model}"
+        self.client = RegistryClient(registry.server.uri)
+        self.runs = 0
+
+    def task(self, kind: str = "rollback", user: str = "bo") -> dict[str, Any]:
+        self.runs += 1
+        return context(kind, dag_id=f"{self.model}.{kind}", run_id=f"r{self.runs}", run_type="manual", user=user)
+
+    def train(self, run_id: str) -> None:
+        def task(task_id: str) -> dict[str, Any]:
+            return context(task_id, dag_id=f"{self.model}.train", run_id=run_id, run_type="manual", user="ada")
+
+        state = self.shop.run(TrainingPlanOperator, "plan", task("plan"), reason="because")
+        state = self.shop.run(ModelTrainOperator, "train", task("train"), plan=state)
+        self.shop.run(ModelPromoteOperator, "promote", task("promote"), judged=state)
+
+    def roll_back(self, **options: Any) -> Any:
+        return self.shop.run(RollbackModelOperator, "rollback", self.task(), **{"reason": "wrong prices", **options})
+
+    def sweep(self) -> Any:
+        return self.shop.run(ModelPromoteOperator, "promote", self.task("train"), judged=None)
+
+    def judge(self, version: str, against: str | None, **more: Any) -> dict[str, Any]:
+        """A verdict of a run, as its training task commits it; returns the run's context."""
+        task = self.task("train")
+        verdict = {"status": "pass", "metric": "roc_auc", "rule": "non_inferior", "reasons": ["fine"], "rows": 300}
+        uri = next(change["model_uri"] for change in self.changes() if change["version"] == version)
+        payload = {"version": version, "champion": against, "verdict": verdict, "model_uri": uri, **more}
+        self.shop.ledger.append(self.stream, "judged", f"{self.model}.train/{task['ti'].run_id}", payload)
+        return task
+
+    def changes(self) -> list[dict[str, Any]]:
+        found = self.shop.ledger.events(self.stream, kinds=["promoted", "rolled_back"])
+        return [dict(event.payload) for event in found]
+
+    def champion(self) -> str:
+        return champion(self.shop.ledger, self.model).version
+
+    def spec(self, *alarms: str) -> ModelSpec:
+        return ModelSpec.from_dict({**self.shop.spec.to_dict(), "rollback_on": RollbackOn(alarms).to_dict()})
+
+    def watch(self, partition: str, version: str, status: str) -> None:
+        performance = {"status": status, "champion": version, "reason": "the loss rose by 0.1"}
+        payload = {"partition": partition, "drift": {"champion": version}, "performance": performance}
+        self.shop.ledger.append(self.stream, "watched", f"{partition}@v1", payload)
+
+
+@pytest.fixture
+def released(shop: Shop, registry: Registry, monkeypatch) -> Iterator[Released]:
+    server = registry.server
+    connect(
+        monkeypatch, "mlflow_default", conn_type="mlflow", host=server.uri, login=server.username,
+        password=server.password,
+    )  # fmt: skip
+    made = Released(shop, registry)
+    with credentials(server.username, server.password):
+        for number, months in enumerate((("2024-01", "2024-02"), ("2024-03",)), start=1):
+            for seed, month in enumerate(months):
+                shop.land(month, seed=seed + number)
+            for partition in shop.discover():
+                shop.ingest(partition)
+            made.train(f"manual__{number}")
+        assert made.client.aliases(made.model) == {"champion": "2", "previous": "1"}
+        yield made
+    assert shop.ledger.verify(made.stream).ok or "tampered" in shop.options
+
+
+def test_a_rollback_loads_the_version_first_and_what_it_loaded_is_proven_later(released: Released) -> None:
+    asset = Asset(name="retrain.champion.x", uri="retrain://champion/x")
+    task = released.task()
+    task["outlet_events"] = {asset: type("Event", (), {"extra": None})()}
+    start = time.monotonic()
+    done = released.shop.run(RollbackModelOperator, "rollback", task, reason="wrong prices", outlets=[asset])
+    print(f"\nrollback with its check: {time.monotonic() - start:.1f} s")
+    assert (done["version"], released.champion()) == ("1", "1")
+    check = released.changes()[-1]["check"]
+    assert check["status"] == "pass", check
+    assert len(check["digest"]) == 64
+    told = task["outlet_events"][asset].extra
+    assert (told["kind"], told["version"], told["previous"], told["by"]) == ("rolled_back", "1", "2", "bo")
+    assert released.roll_back(version="2", reason="better after all")["version"] == "2"
+
+    # From here on the bytes of both are known: whoever changes them is found out.
+    folder = released.registry.files(released.changes()[0]["model_uri"])
+    card = folder / "MLmodel"
+    before = card.read_bytes()
+    card.write_bytes(before + b"# nothing but a comment\n")
+    with pytest.raises(AirflowFailException, match=r"version 1 .* does not serve any more.*bytes are not those"):
+        released.roll_back()
+    card.write_bytes(before)
+    assert released.roll_back()["version"] == "1"
+
+
+def test_a_version_that_does_not_load_or_is_gone_is_not_gone_back_to(released: Released) -> None:
+    folder = released.registry.files(released.changes()[0]["model_uri"])
+    pickled = next(folder.rglob("*.skops"))
+    whole = pickled.read_bytes()
+    pickled.write_bytes(b"no model")
+    with pytest.raises(AirflowFailException, match=r"version 1 .* does not serve any more: load: it cannot be loaded"):
+        released.roll_back()
+    pickled.unlink()
+    with pytest.raises(AirflowFailException, match=r"version 1 .* does not serve any more"):
+        released.roll_back()
+    pickled.write_bytes(whole)
+    released.client.mlflow.delete_model_version(released.model, "1")
+    with pytest.raises(AirflowFailException, match=r"version 1 .* is not in MLflow any more"):
+        released.roll_back()
+    assert released.champion() == "2"
+    assert released.client.aliases(released.model)["champion"] == "2"
+
+
+def test_an_alias_that_was_moved_by_hand_is_set_back_by_the_next_sweep(released: Released) -> None:
+    released.client.set_alias(released.model, "champion", "1")
+    released.client.delete_alias(released.model, "previous")
+    with pytest.raises(AirflowSkipException, match="No promotion"):
+        released.sweep()
+    assert released.client.aliases(released.model) == {"champion": "2", "previous": "1"}
+
+
+def test_an_artifact_that_changed_since_it_was_judged_is_not_promoted(released: Released) -> None:
+    task = released.judge("1", "2", serving={"status": "pass", "reasons": [], "digest": "0" * 64})
+    with pytest.raises(
+        AirflowFailException, match=r"version 1 .* is not what was judged.*not those that were recorded"
+    ):
+        released.shop.run(ModelPromoteOperator, "promote", task, judged=JUDGED)
+    assert released.champion() == "2"
+
+
+def test_nothing_is_released_on_a_broken_chain(released: Released) -> None:
+    shop = released.shop
+    task = released.judge("1", "2")
+    shop.options["tampered"] = ""
+    with sqlite3.connect(shop.root / "ledger.db") as database:
+        for (name,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            database.execute(f"drop trigger {name}")
+        database.execute(
+            "update retrain_events set actor = 'eve' where stream = ? and kind = 'promoted'", (released.stream,)
+        )
+    del shop.options["tampered"]
+    refused = r"ChainBrokenError.*tampered with: event \d+ was changed.*retrain ledger verify"
+    with pytest.raises(AirflowFailException, match=refused):
+        shop.run(ModelPromoteOperator, "promote", task, judged=JUDGED)
+    with pytest.raises(AirflowFailException, match=refused):
+        released.roll_back()
+    assert released.client.aliases(released.model)["champion"] == "2"
+    shop.options["tampered"] = ""
+
+
+def test_mlflow_down_changes_nothing_or_is_made_up_for_by_the_next_sweep(released: Released, monkeypatch) -> None:
+    import retrain.loop.release as release
+
+    before = released.changes()
+    task = released.judge("1", "2")
+    released.registry.stop()
+    with pytest.raises(RegistryUnavailableError):
+        released.shop.run(ModelPromoteOperator, "promote", task, judged=JUDGED)
+    with pytest.raises(Exception, match=r"RegistryUnavailableError|did not answer"):
+        released.roll_back()
+    assert released.changes() == before
+    released.registry.start()
+
+    # It goes down right after the ledger was written: the champion is the ledger's, and the sweep shows it.
+    reconcile = release.reconcile
+
+    def down(*args: Any) -> None:
+        released.registry.stop()
+        reconcile(*args)
+
+    monkeypatch.setattr(release, "reconcile", down)
+    with pytest.raises(RegistryUnavailableError):
+        released.roll_back()
+    monkeypatch.setattr(release, "reconcile", reconcile)
+    assert released.champion() == "1"
+    released.registry.start()
+    assert released.client.aliases(released.model)["champion"] == "2"
+    with pytest.raises(AirflowSkipException):
+        released.sweep()
+    assert released.client.aliases(released.model) == {"champion": "1", "previous": "2"}
+
+
+def test_decay_after_a_promotion_takes_it_back_once_and_for_good(released: Released) -> None:
+    shop, spec = released.shop, released.spec("decay")
+
+    def guard() -> Any:
+        return shop.run(ModelGuardOperator, "guard", released.task("data", user=None), spec=spec)
+
+    with pytest.raises(AirflowSkipException, match="No alarm"):
+        guard()
+    released.watch("2024-04", "2", "decay")
+    assert (guard()["version"], released.champion()) == ("1", "1")
+    done = released.changes()[-1]
+    assert (done["alarm"], done["check"]["status"]) == ("decay", "pass")
+    assert "decay on 2024-04@v1" in done["reason"]
+    assert released.client.aliases(released.model) == {"champion": "1", "previous": "2"}
+    # Neither does it swing back, nor does version 2 come again.
+    released.watch("2024-05", "1", "decay")
+    with pytest.raises(AirflowSkipException, match="No promotion"):
+        guard()
+    task = released.judge("2", "1")
+    with pytest.raises(AirflowSkipException, match=r"version 2 is retired: decay on 2024-04@v1"):
+        shop.run(ModelPromoteOperator, "promote", task, judged=JUDGED)
+    with pytest.raises(AirflowFailException, match="retired"):
+        released.roll_back(version="2")
+    assert released.champion() == "1"
+
+
+def test_a_champion_that_does_not_serve_any_more_is_gone_back_from_unless_there_is_no_way(released: Released) -> None:
+    shop, spec = released.shop, released.spec("serving")
+
+    def guard() -> Any:
+        return shop.run(ModelGuardOperator, "guard", released.task("data", user=None), spec=spec)
+
+    released.watch("2024-04", "2", "ok")
+    with pytest.raises(AirflowSkipException, match="No alarm: version 2 stays"):
+        guard()
+    released.watch("2024-05", "2", "ok")
+    for change in released.changes():
+        for path in released.registry.files(change["model_uri"]).rglob("*.skops"):
+            path.write_bytes(b"no model")
+    with pytest.raises(AirflowSkipException, match=r"there is no way back: version 1 .* does not serve any more"):
+        guard()
+    noted = shop.ledger.last(released.stream, "guarded").payload
+    assert (noted["alarm"], noted["version"], released.champion()) == ("serving", "2", "2")
+    assert "does not serve" in noted["refused"]
+    with pytest.raises(AirflowSkipException, match="No promotion"):
+        guard()
+
+
+def test_the_command_line_rolls_back_and_retires(released: Released) -> None:
+    ledger = ["--ledger", f"sqlite:///{released.shop.root}/ledger.db"]
+    both = [*ledger, "--tracking-uri", released.registry.server.uri]
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    done = json.loads(run("rollback", released.model, "--reason", "wrong prices", "--actor", "bo", "--json", *both))
+    assert (done["version"], done["previous"], done["check"]["status"]) == ("1", "2", "pass")
+    assert "version 2 is retired: bad" in run("retire", released.model, "2", "--reason", "bad", *ledger)
+    refused = CliRunner().invoke(command, ["rollback", released.model, "--reason", "again", *both])
+    assert "cannot be rolled back to the previous champion" in str(refused.exception)
+    assert "rolled back" in run("history", released.model, *ledger)
+    assert released.client.aliases(released.model)["champion"] == "1"

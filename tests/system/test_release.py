@@ -1,0 +1,175 @@
+"""People release: asked by a real scheduler, answered through the real API, undone by a form, told to the outside."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from retrain.loop.streams import Kind
+from scripts.services.airflow import RefusedError
+from tests.support.receiver import Receiver, running_receiver
+from tests.system.test_bad_input import connection
+from tests.system.world import ENDED, PARTITIONS, World
+
+
+@pytest.fixture(scope="module")
+def receiver(world: World) -> Iterator[Receiver]:
+    """A deployer outside, behind a connection that was added in the UI."""
+    with running_receiver() as running:
+        connection(world, "deployer", conn_type="http", host=f"http://127.0.0.1:{running.port}/models")
+        yield running
+
+
+def take_in(world: World, model: str, *partitions: str) -> None:
+    world.land(model, *partitions)
+    world.run(f"{model}.data")
+
+
+def ask(world: World, model: str) -> str:
+    """Trigger a training by hand, as admin, and wait until somebody is asked about what came of it."""
+    # Before the DAG runs at all: what it is woken for by itself comes after this, and finds the wish answered.
+    run = world.airflow.trigger(f"{model}.train", {"reason": "new labels"})
+    world.airflow.unpause(f"{model}.train")
+    world.wait(f"the question of {model}", lambda: world.question(f"{model}.train", run))
+    return run
+
+
+def answered_again(world: World, dag: str, run: str, before: str) -> bool:
+    """Say whether the question is open once more after the worker that read the answer has gone."""
+    task = world.tasks(dag, run)["approve"]
+    return (
+        task["state"] == "awaiting_input"
+        and world.question(dag, run) is not None
+        and before in world.log(dag, run, "approve")
+    )
+
+
+def test_a_person_approves_and_who_it_was_stays_known(world: World, receiver: Receiver) -> None:
+    model, dag = "asked", "asked.train"
+    take_in(world, model, *PARTITIONS)
+    run = ask(world, model)
+    question = world.question(dag, run)
+    assert question["options"] == ["Approve", "Reject"]
+    for shown in (
+        "| roc_auc on | rows |",
+        "/#/models/asked/versions/1",
+        f"/dags/{dag}/runs/{run}",
+        "Not to be answered by admin",
+    ):
+        assert shown in question["body"], shown
+    assert world.aliases(model) == {"challenger": "1"}
+    assert world.tasks(dag, run)["promote"]["state"] in (None, "scheduled", "no_status")
+
+    path = f"/dags/{dag}/dagRuns/{run}/taskInstances/approve/-1/hitlDetails"
+    with pytest.raises(RefusedError) as refused:
+        world.viewer.call("PATCH", path, {"chosen_options": ["Approve"], "params_input": {}})
+    assert refused.value.status == 403
+
+    # Four eyes: the one who asked for the training may not approve it; an answer that breaks its form is no answer.
+    world.answer(dag, run, "Approve", by=world.airflow, comment="my own work")
+    world.wait("the asker to be refused", lambda: answered_again(world, dag, run, "may not approve what came of it"))
+    world.answer(dag, run, "Approve", by=world.second, comment=7)
+    world.wait("the form to be refused", lambda: answered_again(world, dag, run, "breaks its form"))
+    assert not world.events(model, Kind.APPROVED, Kind.REJECTED, Kind.PROMOTED)
+
+    world.answer(dag, run, "Approve", by=world.second, comment="looked at the slices")
+    assert world.ended(dag, run) == "success"
+    (asked,) = world.events(model, Kind.ASKED)
+    (approved,) = world.events(model, Kind.APPROVED)
+    (promoted,) = world.events(model, Kind.PROMOTED)
+    assert (approved.actor, approved.payload["comment"]) == ("second", "looked at the slices")
+    assert asked.key == approved.key == f"{dag}/{run}"
+    assert (promoted.payload["approved_by"], promoted.actor) == ("second", "admin")
+    assert world.aliases(model) == {"champion": "1"}
+    assert world.versions(model)[0]["tags"]["retrain.champion.approved_by"] == "second"
+    assert receiver.keys == [f"model:{model}#{promoted.sequence}"]
+    assert receiver.calls[0][2]["approved_by"] == "second"
+
+
+def test_the_asset_says_what_was_promoted_and_why(world: World, receiver: Receiver) -> None:
+    found = world.airflow.call("GET", "/assets?uri_pattern=retrain%3A%2F%2Fchampion%2Fasked")["assets"]
+    (asset,) = [one for one in found if one["uri"] == "retrain://champion/asked"]
+    (event,) = world.airflow.call("GET", f"/assets/events?asset_id={asset['id']}")["asset_events"]
+    (promoted,) = world.events("asked", Kind.PROMOTED)
+    assert {name: event["extra"][name] for name in ("version", "previous", "kind", "by", "id")} == {
+        "version": "1", "previous": None, "kind": "promoted", "by": "admin", "id": f"model:asked#{promoted.sequence}",
+    }  # fmt: skip
+    assert "looked at the slices" in event["extra"]["reason"]
+
+
+def test_a_no_leaves_the_champion_and_a_later_run_does_not_ask_again(world: World, receiver: Receiver) -> None:
+    model, dag = "asked", "asked.train"
+    take_in(world, model, "2024-03")
+    run = ask(world, model)
+    world.answer(dag, run, "Reject", by=world.second, comment="too soon")
+    assert world.ended(dag, run) == "success"
+    assert world.tasks(dag, run)["promote"]["state"] == "skipped"
+    assert world.aliases(model) == {"champion": "1"}
+    assert world.events(model, Kind.REJECTED)[0].payload["comment"] == "too soon"
+    before = len(world.airflow.runs(dag))
+    world.wake(model)
+    world.wait("a later run", lambda: len(world.airflow.runs(dag)) > before and world.idle(model))
+    assert len(world.events(model, Kind.ASKED)) == 2
+    assert len(receiver.calls) == 1
+
+
+def test_a_rollback_by_the_form_takes_less_than_a_minute_check_included(world: World, receiver: Receiver) -> None:
+    model = "asked"
+    take_in(world, model, "2024-04")
+    run = ask(world, model)
+    world.answer(f"{model}.train", run, "Approve", by=world.second, comment="now")
+    assert world.ended(f"{model}.train", run) == "success"
+    champion = world.aliases(model)["champion"]
+    assert champion != "1"
+
+    receiver.answers = [503, 500]  # the deployer is down: the rollback stands, and it is told until it listens
+    start = time.monotonic()
+    back = world.run(f"{model}.rollback", {"reason": "wrong prices", "retire": True})
+    seconds = time.monotonic() - start
+    tasks = world.tasks(f"{model}.rollback", back)
+    spent = _seconds(tasks["rollback"])
+    print(f"\nrollback: {spent:.1f} s in its task, {seconds:.1f} s from the form to the end with two failed notices")
+    assert tasks["rollback"]["state"] == tasks["notify"]["state"] == "success"
+    assert spent < 60
+    (event,) = world.events(model, Kind.ROLLED_BACK)
+    assert (event.actor, event.payload["reason"], event.payload["check"]["status"]) == ("admin", "wrong prices", "pass")
+    assert world.aliases(model) == {"champion": "1", "previous": champion}
+    assert receiver.keys[-3:] == [f"model:{model}#{event.sequence}"] * 3
+    assert [one.payload["version"] for one in world.events(model, Kind.RETIRED)] == [champion]
+
+    again = world.run(f"{model}.rollback", {"reason": "back once more", "version": champion})
+    assert world.state(f"{model}.rollback", again) == "failed"
+    assert "was retired by admin: wrong prices" in world.log(f"{model}.rollback", again, "rollback")
+    assert world.aliases(model)["champion"] == "1"
+    assert world.ledger.verify().ok
+
+
+def test_nobody_answers_and_the_declared_answer_counts(world: World) -> None:
+    model, dag = "asked-late", "asked-late.train"
+    take_in(world, model, *PARTITIONS)
+    run = world.airflow.trigger(dag, {"reason": "new labels"})
+    world.airflow.unpause(dag)
+    assert world.ended(dag, run) == "success"
+    (rejected,) = world.events(model, Kind.REJECTED)
+    assert (rejected.payload["by"], rejected.actor) == (None, "admin")
+    assert rejected.payload["note"].startswith("nobody answered within")
+    assert world.tasks(dag, run)["promote"]["state"] == "skipped"
+    assert not world.events(model, Kind.PROMOTED)
+
+
+def test_who_is_no_approver_is_refused_by_airflow(world: World) -> None:
+    model, dag = "asked-one", "asked-one.train"
+    take_in(world, model, *PARTITIONS)
+    run = ask(world, model)
+    with pytest.raises(RefusedError) as refused:
+        world.answer(dag, run, "Approve", by=world.airflow)
+    assert refused.value.status == 403
+    world.answer(dag, run, "Approve", by=world.second)
+    assert world.ended(dag, run) in ENDED
+    assert world.aliases(model) == {"champion": "1"}
+
+
+def _seconds(task: dict) -> float:
+    start, end = (datetime.fromisoformat(str(task[name]).replace("Z", "+00:00")) for name in ("start_date", "end_date"))
+    return (end - start).total_seconds()
