@@ -23,8 +23,9 @@ STEPS: Mapping[str, str] = {
     "performance": "retrain.jobs.data_steps:performance",
     "report": "retrain.jobs.data_steps:report",
     "train": "retrain.jobs.model_steps:train",
-    "evaluate": "retrain.jobs.model_steps:evaluate",
-    "gate": "retrain.jobs.model_steps:gate",
+    "serving": "retrain.jobs.judging_steps:serving",
+    "evaluate": "retrain.jobs.judging_steps:evaluate",
+    "gate": "retrain.jobs.judging_steps:gate",
     "register": "retrain.jobs.model_steps:register",
 }
 

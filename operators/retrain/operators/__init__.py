@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ModelGateOperator,
         ModelPromoteOperator,
         ModelRegisterOperator,
+        ModelServingCheckOperator,
         ModelTrainOperator,
         RollbackModelOperator,
     )
@@ -29,6 +30,7 @@ _MODULES = {
     "ModelGateOperator": "model",
     "ModelPromoteOperator": "model",
     "ModelRegisterOperator": "model",
+    "ModelServingCheckOperator": "model",
     "ModelTrainOperator": "model",
     "PartitionDiscoverOperator": "data",
     "PartitionIngestOperator": "data",
@@ -45,6 +47,7 @@ __all__ = [
     "ModelGateOperator",
     "ModelPromoteOperator",
     "ModelRegisterOperator",
+    "ModelServingCheckOperator",
     "ModelTrainOperator",
     "PartitionDiscoverOperator",
     "PartitionIngestOperator",

@@ -21,6 +21,10 @@ class ModelSpec(Record):
     only labelled partitions are trained on and judged by. `complete` says when an object is finished, besides its name
     (see `retrain.data.Completeness`). `keep_copies`: accepted data is copied into the store, so that a snapshot
     outlives its source; False where the source itself is versioned and immutable.
+
+    `conditions` are what the gate asks beside its rule, each as its `to_dict` (see `retrain.evaluation`); `weight` is
+    the column of the rows' weights in what is judged. `serving` is the serving check as its `to_dict` (see
+    `retrain.serving.Serving`): empty for its defaults, None for no check at all.
     """
 
     model: str
@@ -48,3 +52,6 @@ class ModelSpec(Record):
     labels: str | None = None
     complete: Mapping[str, Any] = field(default_factory=dict)
     keep_copies: bool = True
+    conditions: tuple[Mapping[str, Any], ...] = ()
+    weight: str | None = None
+    serving: Mapping[str, Any] | None = field(default_factory=dict)
