@@ -9,6 +9,7 @@ from retrain.operators import (
     ModelGateOperator,
     ModelPromoteOperator,
     ModelRegisterOperator,
+    ModelServingCheckOperator,
     ModelTrainOperator,
     PartitionDiscoverOperator,
     PartitionIngestOperator,
@@ -45,7 +46,8 @@ with DAG(
         task_id="plan", spec=SPEC, reason="{{ params.reason }}", trigger_rule=TriggerRule.NONE_FAILED
     )
     train = ModelTrainOperator(task_id="train", spec=SPEC, plan=plan.output, steps=("train",))
-    evaluate = ModelEvaluateOperator(task_id="evaluate", spec=SPEC, plan=train.output)
+    serving = ModelServingCheckOperator(task_id="serving", spec=SPEC, plan=train.output)
+    evaluate = ModelEvaluateOperator(task_id="evaluate", spec=SPEC, plan=serving.output)
     gate = ModelGateOperator(task_id="gate", spec=SPEC, plan=evaluate.output)
     register = ModelRegisterOperator(task_id="register", spec=SPEC, plan=gate.output)
     promote = ModelPromoteOperator(task_id="promote", spec=SPEC, judged=register.output)

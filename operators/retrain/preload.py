@@ -24,6 +24,7 @@ MODULES = (
     "retrain.drift",
     "retrain.evaluation",
     "retrain.jobs.data_steps",
+    "retrain.jobs.judging_steps",
     "retrain.jobs.model_steps",
     "retrain.ledger",
     "retrain.templates",

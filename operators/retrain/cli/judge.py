@@ -20,11 +20,11 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 @click.argument("predictions")
 @click.option("--target", default="y_true", show_default=True, help="Column of the labels.")
 @click.option("--champion", help="Column of the champion's predictions; without it, this is a cold start.")
-@click.option("--challenger", required=True, help="Column of the challenger's predictions.")
-@click.option("--metric", required=True, help="Name of the metric, as in scikit-learn.")
-@click.option("--margin", required=True, type=float, help="In units of the metric.")
-@click.option("--rule", type=click.Choice(["non_inferior", "superior"]), default="non_inferior", show_default=True)
-@click.option("--confidence", type=float, default=0.95, show_default=True)
+@click.option("--challenger", help="Column of the challenger's predictions.")
+@click.option("--metric", help="Name of the metric, as in scikit-learn.")
+@click.option("--margin", type=float, help="In units of the metric.")
+@click.option("--rule", type=click.Choice(["non_inferior", "superior"]), help="Default: non_inferior.")
+@click.option("--confidence", type=float, help="Default: 0.95.")
 @click.option("--minimum", type=float, help="The worst value of the metric that may pass.")
 @click.option("--slice-by", "slice_by", multiple=True, help="Column whose values are slices; may be repeated.")
 @click.option("--slice-where", multiple=True, metavar="NAME=EXPRESSION", help="Slice by an expression over columns.")
@@ -33,47 +33,23 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 )
 @click.option("--conditions", type=click.Path(exists=True, dir_okay=False), help="JSON list of further conditions.")
 @click.option("--sample-weight", help="Column of the weights.")
+@click.option("--project-root", default=".", show_default=True, help="Where functions of your own are found.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
-def command(
-    predictions: str,
-    target: str,
-    champion: str | None,
-    challenger: str,
-    metric: str,
-    minimum: float | None,
-    sample_weight: str | None,
-    as_json: bool,
-    slice_by: tuple[str, ...],
-    slice_where: tuple[str, ...],
-    find_slices: int,
-    conditions: str | None,
-    **terms: Any,
-) -> None:
+def command(predictions: str, project_root: str, as_json: bool, **options: Any) -> None:
     """Judge a challenger against the champion on PREDICTIONS, a Parquet or CSV file (path or URI).
 
     For probabilities of several classes give the common start of their columns: NAME stands for NAME_0, NAME_1, ...
 
+    PREDICTIONS may also be a case that a retraining has kept (`case_uri` of its `judged` event, a JSON document): it is
+    judged as it was then, with its own conditions; --metric, --margin, --rule, --confidence, --minimum and --conditions
+    take the place of what it says.
+
     Exit code 0: pass. 1: fail. 3: inconclusive. 2: could not judge.
     """
-    from retrain.data import read
-    from retrain.evaluation import Evidence, Minimum, Slices, assess, conditions_from_dicts
+    from retrain.training.usercode import project_path
 
-    frame = read(predictions)
-    evidence = Evidence(
-        _column(frame, target),
-        _prediction(frame, challenger),
-        None if champion is None else _prediction(frame, champion),
-        metric=metric,
-        sample_weight=None if sample_weight is None else _column(frame, sample_weight),
-        # What was predicted, or should have been, is nothing to slice by.
-        frame=frame[[name for name in frame.columns if not _is_about(str(name), target, champion, challenger)]],
-    )
-    asked = list(conditions_from_dicts(_documents(conditions)))
-    if minimum is not None:
-        asked.insert(0, Minimum(minimum))
-    if slice_by or slice_where or find_slices:
-        asked.append(Slices(terms["margin"], slice_by, _expressions(slice_where), find_slices, terms["confidence"]))
-    verdict = assess(evidence, conditions=asked, **terms)
+    with project_path(project_root):
+        verdict = _case(predictions, options) if predictions.endswith(".json") else _judged(predictions, **options)
     if as_json:
         click.echo(json.dumps(verdict.to_dict()))
     else:
@@ -81,11 +57,60 @@ def command(
     sys.exit(EXIT_CODES[verdict.status])
 
 
-def _is_about(name: str, target: str, champion: str | None, challenger: str) -> bool:
-    starts = [f"{who}_" for who in (champion, challenger) if who]
-    return name in (target, champion, challenger) or any(
-        name.startswith(start) and name.removeprefix(start).isdigit() for start in starts
+def _case(uri: str, options: dict[str, Any]) -> "Verdict":
+    from retrain.data import read, storage
+    from retrain.evaluation import GateCase, judge_case
+    from retrain.evaluation.case import with_terms
+
+    case = GateCase.from_dict(storage.read_json(uri))
+    terms = {name: options[name] for name in ("metric", "margin", "rule", "confidence", "minimum")}
+    if options["conditions"]:
+        terms["conditions"] = tuple(_documents(options["conditions"]))
+    return judge_case(with_terms(case, **terms), read(case.predictions_uri) if case.predictions_uri else None)
+
+
+def _judged(
+    predictions: str,
+    *,
+    target: str,
+    champion: str | None,
+    challenger: str | None,
+    metric: str | None,
+    margin: float | None,
+    rule: str | None,
+    confidence: float | None,
+    minimum: float | None,
+    sample_weight: str | None,
+    slice_by: tuple[str, ...],
+    slice_where: tuple[str, ...],
+    find_slices: int,
+    conditions: str | None,
+) -> "Verdict":
+    from retrain.data import read
+    from retrain.evaluation import Evidence, Minimum, Slices, assess, conditions_from_dicts
+    from retrain.evaluation.case import is_reserved
+
+    given = {"--challenger": challenger, "--metric": metric, "--margin": margin}
+    if challenger is None or metric is None or margin is None:
+        missing = ", ".join(name for name, value in given.items() if value is None)
+        raise click.UsageError(f"{missing}: needed, unless a kept case is judged")
+    frame, level = read(predictions), confidence or 0.95
+    said = [who for who in (champion, challenger) if who]
+    evidence = Evidence(
+        _column(frame, target),
+        _prediction(frame, challenger),
+        None if champion is None else _prediction(frame, champion),
+        metric=metric,
+        sample_weight=None if sample_weight is None else _column(frame, sample_weight),
+        # What was predicted, or should have been, is nothing to slice by.
+        frame=frame[[name for name in frame.columns if not is_reserved(str(name), said, target)]],
     )
+    asked = list(conditions_from_dicts(_documents(conditions)))
+    if minimum is not None:
+        asked.insert(0, Minimum(minimum))
+    if slice_by or slice_where or find_slices:
+        asked.append(Slices(margin, slice_by, _expressions(slice_where), find_slices, level))
+    return assess(evidence, margin=margin, rule=rule or "non_inferior", confidence=level, conditions=asked)
 
 
 def _documents(path: str | None) -> list[Any]:
@@ -123,12 +148,10 @@ def _column(frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":
 
 
 def _prediction(frame: "pd.DataFrame", name: str) -> Any:
-    several: list[str] = []
-    while f"{name}_{len(several)}" in frame.columns:
-        several.append(f"{name}_{len(several)}")
-    if name in frame.columns or not several:
-        return _column(frame, name)
-    return frame[several].to_numpy()
+    from retrain.evaluation.case import prediction
+
+    found = prediction(frame, name)
+    return _column(frame, name) if found is None else found
 
 
 def _print(verdict: "Verdict") -> None:

@@ -9,6 +9,7 @@ row, is what a paired test needs; its variance needs no resampling (see `influen
 
 from retrain.evaluation.assessment import assess
 from retrain.evaluation.calibration import Calibration, calibration
+from retrain.evaluation.case import GateCase, judge_case
 from retrain.evaluation.conditions import (
     CalibrationError,
     Compared,
@@ -18,6 +19,7 @@ from retrain.evaluation.conditions import (
     Slices,
     conditions_from_dicts,
 )
+from retrain.evaluation.declared import condition_problems, plain_conditions
 from retrain.evaluation.evidence import Evidence, Finding
 from retrain.evaluation.fairness import Gap, fairness_gap
 from retrain.evaluation.gate import evaluate, judge
@@ -39,6 +41,7 @@ __all__ = [
     "Finding",
     "FoundSlice",
     "Gap",
+    "GateCase",
     "Latency",
     "Metric",
     "Minimum",
@@ -46,15 +49,18 @@ __all__ = [
     "Slices",
     "assess",
     "calibration",
+    "condition_problems",
     "conditions_from_dicts",
     "evaluate",
     "fairness_gap",
     "find_slices",
     "get_metric",
     "judge",
+    "judge_case",
     "judge_ranking",
     "metric_names",
     "ndcg",
+    "plain_conditions",
     "row_losses",
     "slices_by",
     "slices_where",

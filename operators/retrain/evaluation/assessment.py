@@ -10,7 +10,7 @@ from retrain.evaluation.evidence import Evidence, Finding
 from retrain.evaluation.gate import judge
 from retrain.evaluation.limits import STATUSES, Custom
 from retrain.evaluation.metrics import get_metric
-from retrain.exceptions import DeclarationError, UserCodeError
+from retrain.exceptions import DataError, DeclarationError, UserCodeError
 from retrain.records import GateStatus, Verdict
 
 _ANSWERS = {True: GateStatus.PASS, False: GateStatus.FAIL, None: GateStatus.INCONCLUSIVE}
@@ -34,14 +34,15 @@ def assess(
     margin: float,
     rule: str = "non_inferior",
     confidence: float = 0.95,
+    minimum: float | None = None,
     conditions: Sequence[Condition] = (),
     load: Callable[[str], Callable[[Evidence], Any]] = load_function,
 ) -> Verdict:
     """Judge by the main rule and by every condition: fail if any fails, else inconclusive if any is, else pass.
 
-    `load` resolves conditions of one's own that are named `module:function`. The verdict's `rows_needed` is the largest
-    that any of them names, and None when one that is inconclusive cannot be settled by rows. Raises UserCodeError for a
-    function that raises or answers otherwise, ConfigurationError for conditions that the evidence cannot carry.
+    `load` resolves conditions of one's own that are named `module:function`. A condition that these rows cannot answer
+    (a column or a group is not in them) is inconclusive. Raises UserCodeError for a function that raises or answers
+    otherwise, ConfigurationError for conditions that the evidence cannot carry.
     """
     takes = get_metric(evidence.metric).takes
     verdict = judge(
@@ -53,8 +54,17 @@ def assess(
         rule=rule,
         confidence=confidence,
         sample_weight=evidence.sample_weight,
+        minimum=minimum,
     )
-    found = [(_name(condition), _check(condition, evidence, load)) for condition in conditions]
+    return joined(verdict, [(_name(condition), _check(condition, evidence, load)) for condition in conditions])
+
+
+def joined(verdict: Verdict, found: Sequence[tuple[str, Finding]]) -> Verdict:
+    """Return the verdict with further findings, by name; the worst of all decides.
+
+    `rows_needed` becomes the largest that any of them names, and None when one that is inconclusive cannot be settled
+    by rows.
+    """
     if not found:
         return verdict
     status = min((verdict.status, *(finding.status for _, finding in found)), key=STATUSES.index)
@@ -64,13 +74,16 @@ def assess(
         reasons=(*verdict.reasons, *(f"{name}: {finding.status} ({finding.reason})" for name, finding in found)),
         rows_needed=_needed(verdict, [finding for _, finding in found]) if status is GateStatus.INCONCLUSIVE else None,
         slices={**verdict.slices, **{key: part for _, finding in found for key, part in finding.slices.items()}},
-        conditions=tuple(_document(name, finding) for name, finding in found),
+        conditions=(*verdict.conditions, *(_document(name, finding) for name, finding in found)),
     )
 
 
 def _check(condition: Condition, evidence: Evidence, load: Callable[[str], Callable[[Evidence], Any]]) -> Finding:
     if not isinstance(condition, Custom):
-        return condition.check(evidence)
+        try:
+            return condition.check(evidence)
+        except DataError as error:
+            return Finding(GateStatus.INCONCLUSIVE, f"these rows cannot answer it: {error}")
     function = load(condition.function) if isinstance(condition.function, str) else condition.function
     try:
         answer = function(evidence)

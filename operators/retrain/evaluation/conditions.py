@@ -11,13 +11,13 @@ from typing import Any
 
 from retrain.evaluation.calibration import calibration
 from retrain.evaluation.evidence import Evidence, Finding
-from retrain.evaluation.fairness import fairness_gap
+from retrain.evaluation.fairness import RATES, fairness_gap
 from retrain.evaluation.gate import judge
 from retrain.evaluation.limits import Custom, DataAge, Latency, ModelSize
 from retrain.evaluation.losses import row_losses
 from retrain.evaluation.metrics import get_metric
 from retrain.evaluation.slicing import find_slices, slices_by, slices_where
-from retrain.exceptions import ConfigurationError, DeclarationError
+from retrain.exceptions import DataError, DeclarationError
 from retrain.records import GateStatus
 from retrain.records._codec import Record
 
@@ -177,9 +177,8 @@ class FairnessGap(Record):
         masks = slices_by(evidence.columns("a fairness gap"), [self.column])
         wanted = {f"{self.column}={value}" for value in self.groups}
         if unknown := sorted(wanted - set(masks)):
-            raise ConfigurationError(f"there are no groups {unknown}", expected=f"some of {sorted(masks)[:20]}")
-        rates = ("selection_rate", "false_positive_rate")
-        takes = "label" if self.metric in rates else get_metric(self.metric).takes
+            raise DataError(f"there are no groups {unknown}", expected=f"some of {sorted(masks)[:20]}")
+        takes = "label" if self.metric in RATES else get_metric(self.metric).takes
         gap = fairness_gap(
             evidence.y_true,
             evidence.prediction("challenger", takes),

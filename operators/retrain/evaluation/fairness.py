@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from retrain.evaluation.arrays import Array
     from retrain.evaluation.influence import Floats
 
+# What may be compared between groups beside the metrics.
+RATES = ("selection_rate", "false_positive_rate")
+
 
 @dataclass(frozen=True)
 class Gap:

@@ -35,6 +35,7 @@ def slices_by(frame: "pd.DataFrame", columns: Sequence[str], *, most: int = MOST
 def slices_where(frame: "pd.DataFrame", expressions: Mapping[str, str]) -> "dict[str, Bools]":
     """Return a mask per expression over the columns, in the words of pandas: `{"evening": "hour >= 18"}`."""
     import numpy as np
+    import pandas as pd
 
     masks: dict[str, Bools] = {}
     for name, expression in expressions.items():
@@ -45,6 +46,11 @@ def slices_where(frame: "pd.DataFrame", expressions: Mapping[str, str]) -> "dict
             )
         try:
             found = np.asarray(frame.eval(expression, engine="python"))
+        except pd.errors.UndefinedVariableError as error:
+            raise MissingColumnError(
+                f"slice {name!r}: {expression!r} cannot be computed: {error}",
+                expected=f"an expression over the columns {[str(column) for column in frame.columns[:30]]}",
+            ) from error
         except Exception as error:
             raise ConfigurationError(
                 f"slice {name!r}: {expression!r} cannot be computed: {type(error).__name__}: {error}",

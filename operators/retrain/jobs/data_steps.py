@@ -191,7 +191,9 @@ def _performance(context: StepContext, champion: Mapping[str, Any]) -> dict[str,
         return {"status": None, "metric": None, "reason": f"No labels ({target}) in the partition yet"}
     labelled = frame[frame[target].notna()]
     metric = get_metric(context.spec.metric)
-    model = load_model(champion["model_uri"], tracking_uri=context.tracking_uri("performance"))
+    model = load_model(
+        champion["model_uri"], tracking_uri=context.tracking_uri("performance"), digest=champion.get("digest")
+    )
     predicted = predict_for_metric(model, labelled, metric.takes, pii=context.spec.pii)
     losses = row_losses(labelled[target], predicted, takes=metric.takes)
     reference = read(champion["losses_uri"])["loss"].to_numpy()

@@ -1,10 +1,9 @@
-"""The steps of a retraining: train, evaluate, gate, register."""
+"""The steps of a retraining that make a model: train, register."""
 
 import functools
 from collections.abc import Mapping
 from typing import Any
 
-from retrain.exceptions import ContractError, MissingColumnError
 from retrain.jobs.steps import StepContext, fingerprint
 from retrain.records import DataRef, Snapshot, Verdict
 
@@ -28,71 +27,6 @@ def train(context: StepContext) -> dict[str, Any]:
     return {**outcome.to_dict(), "profile_uri": _keep_profile(context, snapshot)}
 
 
-def evaluate(context: StepContext) -> dict[str, Any]:
-    """Score champion and challenger on the same unseen rows and keep the predictions by reference."""
-    import pandas as pd
-
-    from retrain.data import read_common, storage, write_parquet
-    from retrain.evaluation import get_metric, row_losses
-    from retrain.training import load_model, predict_for_metric
-
-    trained = context.outputs.get("train") or context.required("trained", "evaluate")
-    champion: Mapping[str, Any] | None = context.request.inputs.get("champion")
-    holdout = [DataRef.from_dict(ref) for ref in context.required("holdout", "evaluate")]
-    _check_unseen(context, holdout, champion)
-    frame = read_common(context.read_each(holdout, step="evaluate"))
-    frame = frame[_target(frame, context).notna()].reset_index(drop=True)
-    metric = get_metric(context.spec.metric)
-    uri = context.tracking_uri("evaluate")
-    scored = {
-        name: predict_for_metric(load_model(model_uri, tracking_uri=uri), frame, metric.takes, pii=context.spec.pii)
-        for name, model_uri in {
-            "challenger": trained["model_uri"],
-            **({"champion": champion["model_uri"]} if champion else {}),
-        }.items()
-    }
-    target = frame[context.spec.target]
-    name = fingerprint([ref.digest for ref in holdout], trained["model_uri"], champion and champion["model_uri"])
-    losses = pd.DataFrame({"loss": row_losses(target, scored["challenger"], takes=metric.takes)})
-    losses_uri = storage.join(context.request.store, "losses", context.spec.model, f"{name}.parquet")
-    write_parquet(losses, losses_uri)
-    columns = {"y_true": target.to_numpy()}
-    for who, prediction in scored.items():
-        columns.update(_columns(who, prediction))
-    predictions_uri = storage.join(context.request.store, "predictions", context.spec.model, f"{name}.parquet")
-    write_parquet(pd.DataFrame(columns), predictions_uri)
-    several = target.nunique() > 1
-    return {
-        "predictions_uri": predictions_uri,
-        "losses_uri": losses_uri,
-        "rows": len(frame),
-        "holdout": [ref.key for ref in holdout],
-        "metric": context.spec.metric,
-        **{who: metric.score(target, prediction) if several else None for who, prediction in scored.items()},
-    }
-
-
-def gate(context: StepContext) -> dict[str, Any]:
-    """Judge the kept predictions by the declared rule; needs no model, so it can be asked again."""
-    from retrain.data import read
-    from retrain.evaluation import judge
-
-    evaluated = context.outputs.get("evaluate") or context.required("evaluated", "gate")
-    frame = read(evaluated["predictions_uri"])
-    spec = context.spec
-    verdict = judge(
-        frame["y_true"].to_numpy(),
-        _prediction(frame, "champion"),
-        _prediction(frame, "challenger"),
-        metric=spec.metric,
-        margin=spec.margin,
-        rule=spec.rule,
-        confidence=spec.confidence,
-        minimum=spec.minimum,
-    )
-    return verdict.to_dict()
-
-
 def register(context: StepContext) -> dict[str, Any]:
     """Register the trained model as a version, with its verdict; an earlier try's version is found again."""
     from retrain.registry import register as register_version
@@ -108,49 +42,6 @@ def register(context: StepContext) -> dict[str, Any]:
         verdict=Verdict.from_dict(document) if document else None,
     )
     return {"version": version}
-
-
-def _check_unseen(context: StepContext, holdout: list[DataRef], champion: Mapping[str, Any] | None) -> None:
-    """Refuse a hold-out that either model has seen: no partition, in any version, of either snapshot."""
-    from retrain.data import load_snapshot
-
-    for who, uri in {
-        "challenger": context.request.inputs.get("snapshot_uri"),
-        "champion": champion and champion.get("snapshot_uri"),
-    }.items():
-        if not uri:
-            continue
-        seen = {ref.partition for ref in load_snapshot(uri).partitions}
-        if both := sorted(str(ref.partition) for ref in holdout if ref.partition in seen):
-            raise ContractError(
-                f"the {who} was trained on the hold-out partitions {both}",
-                expected="partitions that neither model has seen in training",
-                remedy="Judge on later partitions",
-            )
-
-
-def _target(frame: Any, context: StepContext) -> Any:
-    target = context.spec.target
-    if target not in frame.columns:
-        raise MissingColumnError(
-            f"the hold-out has no target column {target!r}; its columns are {list(frame.columns)[:30]}",
-            expected=f"{target!r} as declared",
-            remedy="Correct target= in the declaration, or the data",
-        )
-    return frame[target]
-
-
-def _columns(who: str, prediction: Any) -> dict[str, Any]:
-    if prediction.ndim == 1:
-        return {who: prediction}
-    return {f"{who}_{index}": prediction[:, index] for index in range(prediction.shape[1])}
-
-
-def _prediction(frame: Any, who: str) -> Any:
-    if who in frame.columns:
-        return frame[who].to_numpy()
-    several = [name for name in frame.columns if name.startswith(f"{who}_")]
-    return frame[several].to_numpy() if several else None
 
 
 def _merged_profile(context: StepContext, snapshot: Snapshot) -> dict[str, Any]:

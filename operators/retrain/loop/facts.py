@@ -120,10 +120,13 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
     if current is None:
         return None
     wanted = ("profile_uri", "losses_uri", "snapshot_uri", "metric", "partitions")
-    evidence = current.evidence or _judged(ledger, model, current.version)
+    judged = _judged(ledger, model, current.version)
+    evidence = current.evidence or judged
     return {
         "version": current.version,
         "model_uri": current.model_uri,
+        # Of the files that the serving check has seen: nothing else is loaded in the champion's name.
+        "digest": (judged.get("serving") or {}).get("digest"),
         **{name: evidence.get(name) for name in wanted},
     }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ModelEvaluateOperator,
         ModelGateOperator,
         ModelRegisterOperator,
+        ModelServingCheckOperator,
         ModelTrainOperator,
     )
     from retrain.operators.plan import TrainingPlanOperator
@@ -36,6 +37,7 @@ _MODULES = {
     "ModelGuardOperator": "release",
     "ModelPromoteOperator": "release",
     "ModelRegisterOperator": "model",
+    "ModelServingCheckOperator": "model",
     "ModelTrainOperator": "model",
     "PartitionDiscoverOperator": "data",
     "PartitionIngestOperator": "data",
@@ -55,6 +57,7 @@ __all__ = [
     "ModelGuardOperator",
     "ModelPromoteOperator",
     "ModelRegisterOperator",
+    "ModelServingCheckOperator",
     "ModelTrainOperator",
     "PartitionDiscoverOperator",
     "PartitionIngestOperator",

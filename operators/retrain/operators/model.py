@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 # Of an error's text; a traceback belongs into the log.
 REASON = 2_000
-ALL_STEPS = ("train", "evaluate", "gate", "register")
+ALL_STEPS = ("train", "serving", "evaluate", "gate", "register")
 # Where a step's output is found by a later job, when the steps run in tasks of their own.
-_INPUT_OF = {"train": "trained", "evaluate": "evaluated", "gate": "gated", "register": "registered"}
+_INPUT_OF = {
+    "train": "trained",
+    "serving": "serving",
+    "evaluate": "evaluated",
+    "gate": "gated",
+    "register": "registered",
+}
 
 
 class ModelTrainOperator(RetrainOperator):
-    """Train a challenger, and by default also evaluate, judge and register it, in one job.
+    """Train a challenger, and by default also try it where it will serve, judge and register it, in one job.
 
     A retry finds the run of the first try by its key (data, code, parameters, versions) and never trains twice. When
     gate and registration are among the steps, the verdict is committed to the ledger and the requests are answered.
@@ -116,6 +122,8 @@ class ModelTrainOperator(RetrainOperator):
             "version": version,
             "champion": plan["champion"]["version"] if plan["champion"] else None,
             "verdict": state["gate"],
+            "serving": state.get("serving"),
+            "case_uri": evaluated["case_uri"],
             "requests": state["requests"],
             "run_id": trained["run_id"],
             "model_uri": trained["model_uri"],
@@ -135,6 +143,12 @@ class ModelTrainOperator(RetrainOperator):
         entry = Entry(model_stream(spec.model), Kind.JUDGED, run_name(context), payload, actor=actor(context))
         with self.open_ledger() as ledger:
             ledger.append_all([entry], claims=[Claim.from_dict(claim) for claim in state["claims"]])
+
+
+class ModelServingCheckOperator(ModelTrainOperator):
+    """Load the trained artifact in the declared environment and feed it; needs the output of a training in `plan`."""
+
+    default_steps = ("serving",)
 
 
 class ModelEvaluateOperator(ModelTrainOperator):

@@ -24,6 +24,9 @@ class ModelSpec(Record):
     outlives its source; False where the source itself is versioned and immutable.
 
     `approval` says when a person has to agree before a promotion (None: never), `rollback_on` what takes one back.
+    `conditions` are what the gate asks beside its rule, each as its `to_dict` (see `retrain.evaluation`); `weight` is
+    the column of the rows' weights in what is judged. `serving` is the serving check as its `to_dict` (see
+    `retrain.serving.Serving`): empty for its defaults, None for no check at all.
     """
 
     model: str
@@ -53,3 +56,6 @@ class ModelSpec(Record):
     keep_copies: bool = True
     approval: Approval | None = None
     rollback_on: RollbackOn | None = None
+    conditions: tuple[Mapping[str, Any], ...] = ()
+    weight: str | None = None
+    serving: Mapping[str, Any] | None = field(default_factory=dict)

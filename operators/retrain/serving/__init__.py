@@ -4,6 +4,7 @@
 """
 
 from retrain.serving.checking import check
+from retrain.serving.declaration import Serving
 from retrain.serving.verdict import Limits, Parity, ServingCheck, ServingMode, ServingVerdict
 
-__all__ = ["Limits", "Parity", "ServingCheck", "ServingMode", "ServingVerdict", "check"]
+__all__ = ["Limits", "Parity", "Serving", "ServingCheck", "ServingMode", "ServingVerdict", "check"]

@@ -1,6 +1,5 @@
 """The artifact to check: fetched once, its digest, what it asks for, and the requests to feed it."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -8,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
+from retrain.training.artifacts import digest, files
 
 if TYPE_CHECKING:
     import pandas as pd
 
+__all__ = ["digest", "example", "fetch", "files", "output_columns", "payload", "requirements", "single", "size"]
 # Requests of one row that latency is measured with, in turn.
 MOST_SINGLE = 50
 
@@ -49,27 +50,6 @@ def fetch(model: str, folder: Path, tracking_uri: str | None) -> Path:
     if not (target / "MLmodel").is_file():
         raise DataError(f"the artifact of {model} has no MLmodel", expected="an MLflow model")
     return target
-
-
-def digest(folder: Path) -> str:
-    """Return the SHA-256 over the names and bytes of all files, in the order of their names.
-
-    `registered_model_meta` is left out: MLflow writes it when it downloads, by the name that was asked for.
-    """
-    total = hashlib.sha256()
-    for path in files(folder):
-        name = path.relative_to(folder).as_posix()
-        total.update(f"{len(name)}:{name}:{path.stat().st_size}:".encode())
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                total.update(block)
-    return total.hexdigest()
-
-
-def files(folder: Path) -> list[Path]:
-    """Return the model's files, sorted."""
-    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta"]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def size(folder: Path) -> int:

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from retrain.serving.verdict import Limits, ServingCheck, ServingMode, ServingVe
 if TYPE_CHECKING:
     import pandas as pd
 
+    Answers = pd.DataFrame | Callable[[], pd.DataFrame | None] | None
+
 # The worst decides.
 _ORDER = (GateStatus.FAIL, GateStatus.INCONCLUSIVE, GateStatus.PASS)
 
@@ -33,8 +35,8 @@ def check(
     mode: str = "process",
     tracking_uri: str | None = None,
     requests: "pd.DataFrame | None" = None,
-    expected: "pd.DataFrame | None" = None,
-    champion: "pd.DataFrame | None" = None,
+    expected: "Answers" = None,
+    champion: "Answers" = None,
     limits: Limits | None = None,
     lock: Sequence[str] = (),
     digest: str | None = None,
@@ -46,9 +48,10 @@ def check(
     `model` is an MLflow URI or a model's folder, `python` the target environment's interpreter (default: this one),
     which needs MLflow and nothing of retrain. The model is fed its input example and `requests` (raw rows). `expected`
     are this model's own answers to them from the evaluation, which must come again; `champion` the champion's, from
-    which it may differ within the limits. `lock` are requirement lines beside the model's own, `digest` what
-    `ServingVerdict.digest` has to be. `env` is added to an otherwise empty environment, and so are `secrets`, whose
-    values the model may not print and the verdict does not show.
+    which it may differ within the limits. Both may be functions, which are asked once the model has answered by itself
+    and may answer None. `lock` are requirement lines beside the model's own, `digest` what `ServingVerdict.digest` has
+    to be. `env` is added to an otherwise empty environment, and so are `secrets`, whose values the model may not print
+    and the verdict does not show.
 
     Whatever the model does (hang, exit, eat memory, print without end, answer NaN) is a verdict. Raises
     ConfigurationError for an interpreter or a mode that is not there, DataError for an artifact that cannot be read and
@@ -79,9 +82,16 @@ def check(
             if report.python is not None:
                 one, packages = judge_parity([*asked, *lock], made_with, report.packages, report.python, limits.parity)
                 checks.append(one)
-            checks += _judged(trial, report, requests, expected, champion)
-            checks += _secrets(report, redaction)
+            secret = _secrets(report, redaction)
+            # Whoever answers for the model loads it into this process: not one that breaks off or prints secrets.
+            safe = report.problem is None and secret.status is GateStatus.PASS
+            checks += _judged(trial, report, requests, *(_asked(one, safe) for one in (expected, champion)))
+            checks.append(secret)
         return _verdict(model, chosen, found, held, report, checks, packages, redaction)
+
+
+def _asked(answers: "Answers", safe: bool) -> "pd.DataFrame | None":
+    return answers if not callable(answers) else answers() if safe else None
 
 
 def _judged(trial: Trial, report: Report, requests: Any, expected: Any, champion: Any) -> list[ServingCheck]:
@@ -145,12 +155,12 @@ def _measured(report: Report, limits: Limits) -> list[ServingCheck]:
     return [*checks, passed("memory", f"{peak:,} bytes at most", value=peak, limit=most)]
 
 
-def _secrets(report: Report, redaction: Redaction) -> list[ServingCheck]:
+def _secrets(report: Report, redaction: Redaction) -> ServingCheck:
     shown = redaction.shown(f"{report.log} {report.problem} {report.outputs}")
     if not shown:
-        return [passed("secrets", "none was printed or answered")]
+        return passed("secrets", "none was printed or answered")
     what = "its environment" if shown == [CANARY] else ", ".join(name for name in shown if name != CANARY)
-    return [failed("secrets", f"the model prints or answers {what}: secrets end in logs that way")]
+    return failed("secrets", f"the model prints or answers {what}: secrets end in logs that way")
 
 
 def _verdict(

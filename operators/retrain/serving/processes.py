@@ -133,6 +133,8 @@ def clean_environment(python: str, folder: Path, extra: Mapping[str, str]) -> di
         "PYTHONUNBUFFERED": "1",
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Whoever unpickles runs what the file says; `env` may say otherwise.
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         CANARY: secrets.token_hex(16),
         **extra,
     }

@@ -9,6 +9,9 @@ from retrain.exceptions import ConfigurationError
 from retrain.records import GateStatus
 from retrain.records._codec import Record
 
+# Checks that a model fails which nobody should load into a process of their own.
+_HARMFUL = frozenset({"artifact", "load", "requests", "schema", "secrets"})
+
 
 class ServingMode(StrEnum):
     """Where the model is loaded: in a process of its own, or behind MLflow's scoring server."""
@@ -88,6 +91,11 @@ class ServingVerdict(Record):
     model_bytes: int | None = None
     requests: int = 0
     output: str = ""
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the artifact loads and answers, and its bytes and its output are in order: it may be loaded here."""
+        return all(one.status is not GateStatus.FAIL for one in self.checks if one.name in _HARMFUL)
 
     def check(self, name: str) -> ServingCheck | None:
         """Return the check of that name, None where it was not made."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from retrain.exceptions import ContractError, DeclarationError, RetrainError
 from retrain.records import Alarm, Approval, ApprovalRule, ModelSpec, RollbackOn
+from retrain.records._codec import Record
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -13,8 +14,18 @@ RULES = ("non_inferior", "superior")
 
 
 def declared(fields: Mapping[str, Any]) -> ModelSpec:
-    """Return the declaration as a record; DeclarationError names a field that is unknown or of the wrong type."""
+    """Return the declaration as a record; DeclarationError names a field that is unknown or of the wrong type.
+
+    Conditions and the serving check may be objects or their documents.
+    """
+    fields = dict(fields)
     try:
+        if fields.get("conditions"):
+            from retrain.evaluation import plain_conditions  # only where it is used, as below
+
+            fields["conditions"] = plain_conditions(fields["conditions"])
+        if isinstance(fields.get("serving"), Record):
+            fields["serving"] = fields["serving"].to_dict()
         return ModelSpec.from_dict(fields)
     except ContractError as error:
         raise DeclarationError(
@@ -46,7 +57,7 @@ def checked(spec: ModelSpec, rules: Sequence[Any]) -> tuple[Any, ...]:
     if not isinstance(rules, list | tuple):
         problems.append(f"retrain={rules!r}: must be a list of rules, as in [NewData(every=3), Every('@monthly')]")
         rules = ()
-    problems += _data(spec)
+    problems += [*_data(spec), *_judging(spec)]
     if spec.rule not in RULES:
         problems.append(f"rule={spec.rule!r}: must be {' or '.join(RULES)}")
     problems += [
@@ -76,6 +87,22 @@ def _data(spec: ModelSpec) -> list[str]:
             Completeness.from_dict(spec.complete)
         except RetrainError as error:
             problems.append(f"complete={dict(spec.complete)!r}: {error}")
+    return problems
+
+
+def _judging(spec: ModelSpec) -> list[str]:
+    problems = []
+    if spec.conditions:
+        from retrain.evaluation import condition_problems
+
+        problems += condition_problems(spec)
+    if spec.serving:
+        from retrain.serving import Serving
+
+        try:
+            Serving.from_dict(spec.serving)
+        except RetrainError as error:
+            problems.append(f"serving={dict(spec.serving)!r}: {error}")
     return problems
 
 

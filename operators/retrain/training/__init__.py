@@ -4,7 +4,7 @@ from retrain.training.contract import TrainingData, TrainOutcome
 from retrain.training.fitting import train
 from retrain.training.frames import FrameDigest, frame_digest, snapshot_frame
 from retrain.training.keys import training_key
-from retrain.training.scoring import load_model, predict_for_metric
+from retrain.training.scoring import kinds, load_model, predict, predict_for_metric
 from retrain.training.usercode import code_digest, load_function
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "TrainingData",
     "code_digest",
     "frame_digest",
+    "kinds",
     "load_function",
     "load_model",
+    "predict",
     "predict_for_metric",
     "snapshot_frame",
     "train",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import DeclarationError, MissingColumnError, UserCodeError
+from retrain.exceptions import DeclarationError, DigestMismatchError, MissingColumnError, UserCodeError
+from retrain.training.artifacts import digest as digest_of
 from retrain.training.privacy import cause, told
 from retrain.training.tracking import connect, using
 
@@ -14,27 +21,52 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAKES = ("score", "label", "value", "proba")
+_PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
-def load_model(model_uri: str, *, tracking_uri: str) -> Any:
-    """Load a model as MLflow's `PyFuncModel`; RegistryUnavailableError when MLflow does not answer."""
+def load_model(model_uri: str, *, tracking_uri: str, digest: str | None = None) -> Any:
+    """Load a model as MLflow's `PyFuncModel`; a pickle only where MLFLOW_ALLOW_PICKLE_DESERIALIZATION says so.
+
+    With a `digest` (see `retrain.training.artifacts`) the files are proven before anything of them runs:
+    DigestMismatchError. RegistryUnavailableError when MLflow does not answer.
+    """
     connect(tracking_uri)
-    with using(tracking_uri) as mlflow:
-        return mlflow.pyfunc.load_model(model_uri)
+    with using(tracking_uri) as mlflow, _without_pickle():
+        if digest is None:
+            return mlflow.pyfunc.load_model(model_uri)
+        folder = Path(tempfile.mkdtemp(prefix="retrain-model-"))
+        try:
+            mlflow.artifacts.download_artifacts(model_uri, dst_path=str(folder))
+            _prove(folder, digest, model_uri)
+            model = mlflow.pyfunc.load_model(str(folder))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        # A model may import from its folder for as long as it lives.
+        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        return model
+
+
+def predict(model: Any, frame: pd.DataFrame, *, pii: Collection[str] = ()) -> pd.DataFrame:
+    """Return the model's output for the raw rows of `frame`; values of the columns of `pii` are masked in errors."""
+    return _predict(model, frame, pii)
 
 
 def predict_for_metric(
     model: Any, frame: pd.DataFrame, takes: str, *, pii: Collection[str] = ()
 ) -> np.ndarray[Any, Any]:
-    """Return what a metric takes, in row order, for the raw rows of `frame`.
+    """Return what a metric takes, in row order, for the raw rows of `frame`; see `for_metric`."""
+    return for_metric(_predict(model, frame, pii), takes)
+
+
+def for_metric(output: pd.DataFrame, takes: str) -> np.ndarray[Any, Any]:
+    """Return what a metric takes of a model's output.
 
     `score`: of the positive (greater) class of two; `proba`: one column per class, in sorted order; `label`: the
-    predicted class; `value`: the predicted number. DeclarationError when the model has no such output. Values of the
-    columns of `pii` are masked in what an error says.
+    predicted class; `value`: the predicted number. DeclarationError when the model has no such output.
     """
     if takes not in TAKES:
         raise DeclarationError(f"a metric takes {takes!r}", expected=" | ".join(TAKES))
-    output = _predict(model, frame, pii)
     scores = [name for name in output.columns if name.startswith("score_")]
     if takes == "label":
         return output["prediction"].to_numpy()
@@ -54,6 +86,17 @@ def predict_for_metric(
         expected="a classifier with predict_proba" + (" and two classes" if takes == "score" else ""),
         remedy="Declare a metric that fits the model, or return a model with predict_proba from train",
     )
+
+
+def kinds(output: pd.DataFrame, takes: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what a metric takes, and what metrics of other kinds would take of the same output."""
+    found = {takes: for_metric(output, takes)}
+    scored = any(name.startswith("score") for name in output.columns)
+    if scored:
+        further = "score" if "score" in output.columns else "proba"
+        found.setdefault(further, for_metric(output, further))
+        found.setdefault("label", for_metric(output, "label"))
+    return found
 
 
 def as_declared(frame: pd.DataFrame, schema: Any) -> pd.DataFrame:
@@ -99,3 +142,25 @@ def _predict(model: Any, frame: pd.DataFrame, pii: Collection[str]) -> pd.DataFr
             remedy="Correct prepare and retrain: a model keeps the code it was trained with",
         ) from cause(error, pii)
     return output
+
+
+def _prove(folder: Path, digest: str, model_uri: str) -> None:
+    if (found := digest_of(folder)) != digest:
+        raise DigestMismatchError(
+            f"the files of {model_uri} are not those that were checked: {found}",
+            expected=digest,
+            remedy="Find out who changed them; roll back to a version whose files are whole",
+        )
+
+
+@contextlib.contextmanager
+def _without_pickle() -> Iterator[None]:
+    """Let MLflow refuse pickles: they run what whoever wrote them likes, and our models hold none."""
+    if _PICKLE in os.environ:  # the deployment has decided
+        yield
+        return
+    os.environ[_PICKLE] = "false"
+    try:
+        yield
+    finally:
+        os.environ.pop(_PICKLE, None)

@@ -21,6 +21,7 @@ from retrain.operators import (
     ModelGateOperator,
     ModelPromoteOperator,
     ModelRegisterOperator,
+    ModelServingCheckOperator,
     ModelTrainOperator,
     PartitionDiscoverOperator,
     RetrainDecideOperator,
@@ -238,7 +239,7 @@ def retrain(shop: Shop, run_id: str, steps: bool = False) -> dict[str, Any]:
     state = shop.run(TrainingPlanOperator, "plan", task("plan"), reason="because")
     if steps:
         state = shop.run(ModelTrainOperator, "train", task("train"), plan=state, steps=("train",))
-        for kind in (ModelEvaluateOperator, ModelGateOperator, ModelRegisterOperator):
+        for kind in (ModelServingCheckOperator, ModelEvaluateOperator, ModelGateOperator, ModelRegisterOperator):
             state = shop.run(kind, kind.__name__, task(kind.__name__), plan=state)
     else:
         training = task("train")
@@ -295,7 +296,9 @@ def test_a_retry_after_every_step_ends_in_one_version_and_one_promotion(running:
     take_in(shop, "2024-01", "2024-02")
     state = retrain(shop, "manual__1")["state"]
     task = context("train", dag_id=f"{shop.spec.model}.train", run_id="manual__1", run_type="manual", user="ada")
-    plan = {name: value for name, value in state.items() if name not in ("train", "evaluate", "gate", "register")}
+    plan = {
+        name: value for name, value in state.items() if name not in ("train", "serving", "evaluate", "gate", "register")
+    }
     again = shop.run(ModelTrainOperator, "train", task, plan=plan)
     assert again["train"]["run_id"] == state["train"]["run_id"]
     assert again["register"] == state["register"]

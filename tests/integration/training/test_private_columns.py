@@ -96,7 +96,7 @@ class Place:
 
     def train(self, spec: ModelSpec, snapshot: Snapshot, holdout: DataRef) -> dict[str, Any]:
         uri = save_snapshot(snapshot, self.store)
-        steps = ("train", "evaluate", "gate", "register")
+        steps = ("train", "serving", "evaluate", "gate", "register")
         result = self.run(spec, *steps, snapshot_uri=uri, holdout=[holdout.to_dict()])
         assert result.error is None, result.error
         return {**result.outputs, "snapshot_uri": uri}

@@ -36,7 +36,7 @@ class Desk:
         self.root, self.project, self.mlflow = root, project, mlflow
         self.store = str(root / "store")
         self.url = f"sqlite:///{root}/ledger.db"
-        self.spec: ModelSpec = project.spec(pii=("shop",), margin=1.0)
+        self.spec: ModelSpec = project.spec(pii=("shop",), margin=1.0, serving=None)
         with Ledger.open(self.url, migrate=True):
             pass
 

@@ -44,7 +44,9 @@ def test_expressions_speak_of_columns_alone():
     frame = _frame()
     masks = slices_where(frame, {"evening AA": "hour >= 18 and carrier == 'AA'"})
     assert masks["evening AA"].tolist() == ((frame["hour"] >= 18) & (frame["carrier"] == "AA")).tolist()
-    for wrong in ("hour +", "price > 1", "hour + 1", "@frame.hour > 1", "hour.__class__", "hour.max()"):
+    with pytest.raises(MissingColumnError, match=r"slice 'x'.*'price' is not defined"):
+        slices_where(frame, {"x": "price > 1"})
+    for wrong in ("hour +", "hour + 1", "@frame.hour > 1", "hour.__class__", "hour.max()"):
         with pytest.raises(ConfigurationError, match="slice 'x'"):
             slices_where(frame, {"x": wrong})
 

@@ -91,7 +91,7 @@ def failed(desk, *steps: str, **changes):
     return result.error
 
 
-@pytest.mark.parametrize("step", ["validate", "profile", "train", "evaluate", "gate", "register"])
+@pytest.mark.parametrize("step", ["validate", "profile", "train", "serving", "evaluate", "gate", "register"])
 def test_a_missing_input_is_named_with_its_step_and_final(desk, step: str) -> None:
     error = failed(desk, step, inputs={}, tracking_uri="http://127.0.0.1:9")
     assert error.type == "ContractError"
@@ -169,7 +169,7 @@ def test_an_error_that_nobody_foresaw_is_shown_whole_and_may_be_tried_again(desk
     inputs = {"partition": desk.reference.to_dict(), "champion": {"profile_uri": uri}, "history": 3}
     error = failed(desk, "profile", "gate", inputs={**inputs, "evaluated": {"wrong": 1}})
     assert (error.type, error.retryable) == ("KeyError", True)
-    assert "model_steps.py" in error.traceback
+    assert "judging_steps.py" in error.traceback
 
 
 def test_a_job_turns_telemetry_off(desk, monkeypatch) -> None:

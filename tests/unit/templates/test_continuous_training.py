@@ -1,6 +1,8 @@
 """One declaration, the DAGs of a model."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from jsonschema import ValidationError
 
 from retrain import Approval, ContinuousTraining, Decay, Drift, Every, ExternalPython, NewData, RollbackOn
+from retrain.evaluation import Compared, Custom, DataAge, FairnessGap, Latency, Slices, conditions_from_dicts
 from retrain.exceptions import DeclarationError
+from retrain.serving import Limits, Serving
 
 
 def declare(**changes: Any) -> ContinuousTraining:
@@ -267,3 +271,63 @@ def test_a_wrong_declaration_is_one_kind_of_error(wrong: dict, named: str) -> No
 
 def test_rules_may_be_none_at_all() -> None:
     assert declare(retrain=[]).rules == ()
+
+
+def test_conditions_and_the_serving_check_reach_the_training_as_json() -> None:
+    conditions = [
+        Slices(0.02, by=("carrier",), where={"late": "hour > 18"}, found=3), Latency(p99_ms=50),
+        FairnessGap("origin", 0.1).to_dict(), DataAge(60), Custom("mine", "shop.gates:fair"),
+    ]  # fmt: skip
+    declared = declare(
+        conditions=conditions, event_time="at", weight="n", serving=Serving(limits=Limits(p99_ms=80, parity="exact"))
+    )
+    spec = json.loads(json.dumps(declared.train_dag.get_task("train").spec))
+    assert [one["kind"] for one in spec["conditions"]] == ["slices", "latency", "fairness_gap", "data_age", "custom"]
+    assert (spec["serving"]["mode"], spec["serving"]["limits"]["p99_ms"]) == ("process", 80)
+    assert conditions_from_dicts(spec["conditions"])[0] == conditions[0]
+    assert declare().spec.serving == {}
+    assert declare(serving=None).spec.serving is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"conditions": [{"kind": "speed"}]}, "the condition is 'speed'"),
+        ({"conditions": [{"kind": "slices", "margin": "wide"}]}, "Slices.margin is 'wide'"),
+        ({"conditions": [Slices(0.1)]}, "must name slices"),
+        ({"conditions": [Slices(-1, by=("a",))]}, "margin must be 0 or more"),
+        ({"conditions": [Slices(0.1, by=("a",), confidence=95)]}, "confidence must lie between"),
+        ({"conditions": [Slices(0.1, where={"x": "age > 3"})], "pii": ["age"]}, r"\['age'\] are private"),
+        ({"conditions": [FairnessGap("sex", 0.1)], "pii": ["sex"]}, r"\['sex'\] are private"),
+        ({"conditions": [FairnessGap("sex", 0.1, metric="luck")]}, "unknown metric 'luck'"),
+        ({"conditions": [Compared("accuracy", 0.1, rule="better")]}, "rule must be"),
+        ({"conditions": [Latency()]}, "must name a limit"),
+        ({"conditions": [Latency(p99_ms=3)], "serving": None}, "serving=None turns off"),
+        ({"conditions": [DataAge(3)]}, "needs event_time="),
+        ({"conditions": [Custom("mine", "shop/gates.py")]}, "must name a function as package.module:function"),
+        ({"conditions": [Custom("mine", print)]}, "holds a function itself"),
+        ({"conditions": "slices"}, "ModelSpec.conditions is 'slices'"),
+        ({"serving": {"mode": "ftp"}}, "Serving.mode is 'ftp'"),
+        ({"serving": {"limits": {"p99_ms": -1}}}, r"\['p99_ms'\] are not above 0"),
+        ({"serving": {"rows": 0}}, "serving.rows is 0"),
+    ],
+)
+def test_wrong_conditions_are_found_when_the_dag_is_parsed(wrong: dict, named: str) -> None:
+    with pytest.raises(DeclarationError, match=named):
+        declare(**wrong)
+
+
+def test_declaring_conditions_loads_no_library() -> None:
+    code = """
+import sys
+from retrain.evaluation import Slices, FairnessGap, Compared
+from retrain.serving import Serving
+from retrain.templates.declaration import checked, declared
+fields = dict(model="m", dataset="d", data="x/{partition}", target="y", train="a:b", metric="roc_auc", project_root="")
+spec = declared({**fields, "conditions": [Slices(0.1, by=("a",)), FairnessGap("a", 0.1), Compared("log_loss", 0.1)],
+                 "serving": Serving()})
+checked(spec, [])
+print([name for name in ("numpy", "pandas", "scipy", "sklearn", "mlflow") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
