@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.audit.asof import tenures
-from retrain.audit.trail import ANSWERS, Trail, trained_keys
+from retrain.audit.trail import ANSWERS, CHANGES, REMARKS, Trail, trained_keys
 from retrain.ledger.chain import write_time
 from retrain.loop.streams import Kind, parse_key
 from retrain.loop.versions import without_labels
 from retrain.records import DataRef, Snapshot
-from retrain.registry.champions import CHANGES, from_event
+from retrain.registry.champions import from_event
 
 if TYPE_CHECKING:
     from retrain.ledger import Event
@@ -35,6 +35,7 @@ def facts(trail: Trail) -> dict[str, Any]:
         "earlier_verdicts": [_gate(event) for event in trail.of(Kind.JUDGED)[:-1]],
         "serving": payload.get("serving"),
         "answers": [_answer(event) for event in trail.of(*ANSWERS)],
+        "remarks": [_remark(event) for event in trail.of(*REMARKS)],
         "production": _production(trail),
         "since": [_watched(event) for event in trail.of(Kind.WATCHED)],
     }
@@ -191,8 +192,21 @@ def _answer(event: "Event") -> dict[str, Any]:
     payload = event.payload
     return {
         "answer": str(event.kind),
-        "by": payload.get("person") or payload.get("by") or event.actor,
-        "comment": payload.get("comment") or payload.get("reason"),
+        # Of an answer that a time-out gave, `by` is null: the task that wrote it is nobody's word.
+        "by": payload["by"] if "by" in payload else payload.get("person") or event.actor,
+        "comment": "; ".join(filter(None, [payload.get("comment") or payload.get("reason"), payload.get("note")])),
+        "at": write_time(event.recorded_at),
+        "event": event.sequence,
+    }
+
+
+def _remark(event: "Event") -> dict[str, Any]:
+    payload = event.payload
+    return {
+        "what": str(event.kind),
+        "alarm": payload.get("alarm"),
+        "reason": payload.get("reason"),
+        "by": event.actor,
         "at": write_time(event.recorded_at),
         "event": event.sequence,
     }

@@ -122,17 +122,18 @@ def _run(client: "RegistryClient", run_id: str) -> Any | None:
             raise
 
 
-def _requirements(client: "RegistryClient", model_uri: str | None) -> list[str]:
-    """What an environment needs to serve the model, as MLflow keeps it beside it; empty where it is gone."""
+def _requirements(client: "RegistryClient", model_uri: str | None) -> list[str] | None:
+    """What an environment needs to serve the model, as MLflow keeps it beside it; None where it is gone."""
     if not model_uri:
-        return []
+        return None
     with using(client.tracking_uri) as mlflow:
         from mlflow.exceptions import MlflowException
 
         try:
-            text = mlflow.artifacts.load_text(f"{model_uri}/requirements.txt")
+            place = client.mlflow.get_logged_model(model_uri.removeprefix("models:/")).artifact_location
+            text = mlflow.artifacts.load_text(f"{place}/requirements.txt")
         except (MlflowException, OSError):
-            return []
+            return None
     return [line.strip() for line in str(text).splitlines() if line.strip()]
 
 

@@ -1,6 +1,6 @@
 """The events that one model version rests on: from what asked for it to what has been seen of it since."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,13 +9,16 @@ from urllib.parse import unquote
 from retrain.exceptions import DataError
 from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key
 from retrain.loop.versions import without_labels
-from retrain.registry.champions import CHANGES, champion
+from retrain.registry.champions import champion
 
 if TYPE_CHECKING:
     from retrain.ledger import Event, Ledger
 
-# A person's answer about a version.
+CHANGES = (Kind.PROMOTED, Kind.ROLLED_BACK)
+# A person's answer about a version, and what else may be told of it. By name: a ledger may hold more than this release
+# writes.
 ANSWERS = ("approved", "rejected")
+REMARKS = ("asked", "retired", "guarded")
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,17 @@ class Trail:
         return next(reversed(self.of(Kind.JUDGED)), None)
 
 
-def follow(ledger: "Ledger", model: str, version: str) -> Trail:
+def follow(ledger: "Ledger", model: str, version: str, *, until: Mapping[str, int] | None = None) -> Trail:
     """Find the events that a version rests on; `champion` stands for the champion of today.
 
-    DataError where the ledger does not know the version. Cost: one pass over the model's verdicts, promotions and
-    watched partitions, and a few look-ups for each partition that it was trained on or judged by.
+    `until` maps streams to the last event that counts: what was known then. DataError where the ledger does not know
+    the version. Cost: one pass over the model's verdicts, promotions and watched partitions, and a few look-ups for
+    each partition that it was trained on or judged by.
     """
+    book = _Book(ledger, until)
     version = _named(ledger, model, version)
-    found = list(_about(ledger.events(model_stream(model), kinds=[Kind.JUDGED, *CHANGES, *ANSWERS]), version))
+    kinds = [Kind.JUDGED, *CHANGES, *ANSWERS, *REMARKS]
+    found = list(_about(book.events(model_stream(model), kinds), version))
     if not any(str(event.payload.get("version")) == version for event in found):
         raise DataError(
             f"the ledger knows no version {version} of {model}",
@@ -60,14 +66,32 @@ def follow(ledger: "Ledger", model: str, version: str) -> Trail:
             remedy="See: retrain registry history, and retrain ledger log --kind judged",
         )
     verdicts = [event for event in found if event.kind == Kind.JUDGED]
-    found += _wishes(ledger, model, verdicts)
-    found += _reads(ledger, model, verdicts)
-    found += (event for event in ledger.events(model_stream(model), kinds=[Kind.WATCHED]) if _watched(event) == version)
+    found += _wishes(book, model, verdicts)
+    found += _reads(book, model, verdicts)
+    found += (event for event in book.events(model_stream(model), [Kind.WATCHED]) if _watched(event) == version)
     dataset = dataset_of(verdicts)
-    data = _of_data(ledger, dataset, verdicts[-1]) if dataset and verdicts else []
+    data = _of_data(book, dataset, verdicts[-1]) if dataset and verdicts else []
     unique = {(event.stream, event.sequence): event for event in found}
     of_model = [unique[place] for place in sorted(unique)]
     return Trail(model, version, dataset, (*of_model, *data))
+
+
+class _Book:
+    """The ledger as it was: nothing behind the last event that counts."""
+
+    def __init__(self, ledger: "Ledger", until: Mapping[str, int] | None) -> None:
+        self._ledger = ledger
+        self._until = until
+
+    def events(self, stream: str, kinds: "Iterable[str]") -> "Iterator[Event]":
+        return filter(self._counts, self._ledger.events(stream, kinds=list(kinds)))
+
+    def get(self, stream: str, kind: str, key: str) -> "Event | None":
+        event = self._ledger.get(stream, kind, key)
+        return event if event is not None and self._counts(event) else None
+
+    def _counts(self, event: "Event") -> bool:
+        return self._until is None or event.sequence <= self._until.get(event.stream, 0)
 
 
 def dataset_of(verdicts: "Iterable[Event]") -> str | None:
@@ -115,20 +139,20 @@ def _about(events: "Iterable[Event]", version: str) -> "Iterator[Event]":
             yield event
 
 
-def _wishes(ledger: "Ledger", model: str, verdicts: "Iterable[Event]") -> "Iterator[Event]":
+def _wishes(book: _Book, model: str, verdicts: "Iterable[Event]") -> "Iterator[Event]":
     for judged in verdicts:
         for wish in judged.payload.get("requests") or ():
             for kind in (Kind.REQUESTED, Kind.DECIDED):
-                event = ledger.get(model_stream(model), kind, wish["key"])
+                event = book.get(model_stream(model), kind, wish["key"])
                 # Both kinds may bear the key of one run; a decision that said no asked for nothing.
                 if event is not None and (kind is Kind.REQUESTED or event.payload.get("retrain")):
                     yield event
 
 
-def _reads(ledger: "Ledger", model: str, verdicts: "Iterable[Event]") -> "Iterator[Event]":
+def _reads(book: _Book, model: str, verdicts: "Iterable[Event]") -> "Iterator[Event]":
     """What the runs that trained and judged the version have read."""
     runs = {event.key for event in verdicts}
-    for event in ledger.events(model_stream(model), kinds=[Kind.READ]) if runs else ():
+    for event in book.events(model_stream(model), [Kind.READ]) if runs else ():
         origin = event.payload.get("origin") or {}
         if f"{origin.get('dag_id')}/{origin.get('run_id')}" in runs:
             yield event
@@ -139,7 +163,7 @@ def _watched(event: "Event") -> str | None:
     return (payload.get("drift") or {}).get("champion") or (payload.get("performance") or {}).get("champion")
 
 
-def _of_data(ledger: "Ledger", dataset: str, judged: "Event") -> "list[Event]":
+def _of_data(book: _Book, dataset: str, judged: "Event") -> "list[Event]":
     """How each partition version that was trained on or judged by came in."""
     stream = dataset_stream(dataset)
     found: dict[int, Event] = {}
@@ -147,6 +171,6 @@ def _of_data(ledger: "Ledger", dataset: str, judged: "Event") -> "list[Event]":
         base = without_labels(key)
         wanted = [(Kind.ARRIVED, base), (Kind.VALIDATED, base), *([(Kind.LABELLED, key)] if key != base else [])]
         for kind, name in wanted:
-            if (event := ledger.get(stream, kind, name)) is not None:
+            if (event := book.get(stream, kind, name)) is not None:
                 found[event.sequence] = event
     return [found[sequence] for sequence in sorted(found)]

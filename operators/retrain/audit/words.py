@@ -37,7 +37,7 @@ def explain(dossier: "Dossier") -> list[Paragraph]:
         Paragraph("judged", tuple(_judged(told))),
         Paragraph("serving check", tuple(_serving(told["serving"]))),
         Paragraph("who said so", tuple(_who(told))),
-        Paragraph("seen since", tuple(_since(told["since"]))),
+        Paragraph("seen since", (*_since(told["since"]), *_guarded(told["remarks"]))),
     ]
     if dossier.gaps:
         found.append(Paragraph("could not be asked", tuple(dossier.gaps)))
@@ -167,7 +167,7 @@ def _serving(serving: Mapping[str, Any] | None) -> Iterable[str]:
 def _who(told: Mapping[str, Any]) -> Iterable[str]:
     for one in told["answers"]:
         comment = f": {one['comment']}" if one["comment"] else ""
-        yield f"{one['by']} {one['answer']} it at {day(one['at'])}{comment}"
+        yield f"{one['by'] or 'nobody'} {one['answer']} it at {day(one['at'])}{comment}"
     for one in told["production"]:
         what = "promoted" if one["how"] == "promoted" else "rolled back to"
         yield f"{what} by {one['actor'] or 'nobody named'} at {day(one['since'])}" + (
@@ -176,8 +176,18 @@ def _who(told: Mapping[str, Any]) -> Iterable[str]:
         )  # fmt: skip
         if (one["approved_by"] or one["how"] != "promoted") and one["reason"]:
             yield f"- {one['reason']}"
+    for one in told["remarks"]:
+        if one["what"] == "retired":
+            yield f"retired by {one['by'] or 'nobody named'} at {day(one['at'])}: {one['reason']}"
     if not told["answers"] and not told["production"]:
         yield "nobody: it was never promoted"
+
+
+def _guarded(remarks: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for one in remarks:
+        if one["what"] == "guarded":
+            alarm = f"alarm ({one['alarm']})" if one["alarm"] else "no alarm"
+            yield f"guard at {day(one['at'])}: {alarm}, {one['reason']}"
 
 
 def _since(watched: Iterable[Mapping[str, Any]]) -> Iterable[str]:

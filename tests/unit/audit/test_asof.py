@@ -47,9 +47,8 @@ def test_no_change_no_champion(story) -> None:
     assert in_production(story.ledger, "nobody", NOON) is None
 
 
-def test_the_ledger_is_asked(story) -> None:
-    story.three_versions()
-    found = in_production(story.ledger, "returns", datetime.now(UTC))
+def test_the_ledger_is_asked(told) -> None:
+    found = in_production(told.ledger, "returns", datetime.now(UTC))
     assert (found.champion.version, found.champion.kind, found.champion.actor) == ("1", "rolled_back", "ana")
 
 

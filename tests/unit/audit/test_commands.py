@@ -14,11 +14,6 @@ def run(story, *arguments: str) -> Result:
     )
 
 
-@pytest.fixture
-def told(story):
-    return story.three_versions()
-
-
 def test_at_says_what_was_in_production_and_1_where_nothing_was(told) -> None:
     now = run(told, "at", "returns", "now")
     assert now.exit_code == 0

@@ -19,9 +19,8 @@ def words(dossier) -> dict[str, str]:
     return {one.title: "\n".join(one.lines) for one in explain(dossier)}
 
 
-def test_a_version_rests_on_its_own_events_only(story) -> None:
-    story.three_versions()
-    trail = follow(story.ledger, "returns", "2")
+def test_a_version_rests_on_its_own_events_only(told) -> None:
+    trail = follow(told.ledger, "returns", "2")
     assert [(event.kind, event.key) for event in trail.events if event.stream == "model:returns"] == [
         ("decided", "returns.data/run-2"),
         ("read", "returns.train/run-2/train/1"),
@@ -36,64 +35,58 @@ def test_a_version_rests_on_its_own_events_only(story) -> None:
     assert trail.dataset == "orders"
 
 
-def test_the_digests_in_the_ledger_give_the_snapshot_without_the_store(story) -> None:
-    story.three_versions()
-    data = open_dossier(story.ledger, "returns", "2").ledger["data"]
+def test_the_digests_in_the_ledger_give_the_snapshot_without_the_store(told) -> None:
+    data = open_dossier(told.ledger, "returns", "2").ledger["data"]
     assert (data["proven"], data["rows"], data["quarantined_rows"]) == (True, 194, 6)
-    assert [one["digest"] for one in data["partitions"]] == [story.refs[f"2024-0{n}@v1"].digest for n in (1, 2)]
+    assert [one["digest"] for one in data["partitions"]] == [told.refs[f"2024-0{n}@v1"].digest for n in (1, 2)]
 
 
-def test_a_snapshot_that_the_ledgers_digests_do_not_give_is_said_so(story) -> None:
-    story.three_versions()
-    wrong = story.ledger.get("model:returns", "judged", "returns.train/run-1").payload["snapshot_uri"]
-    story.judged("4", ["2024-01@v1", "2024-04@v1"], ["2024-03@v1"], snapshot_uri=wrong)
-    dossier = open_dossier(story.ledger, "returns", "4")
+def test_a_snapshot_that_the_ledgers_digests_do_not_give_is_said_so(told) -> None:
+    wrong = told.ledger.get("model:returns", "judged", "returns.train/run-1").payload["snapshot_uri"]
+    told.judged("4", ["2024-01@v1", "2024-04@v1"], ["2024-03@v1"], snapshot_uri=wrong)
+    dossier = open_dossier(told.ledger, "returns", "4")
     assert dossier.ledger["data"]["proven"] is False
     assert "BUT the ledger's digests give another one" in words(dossier)["trained on"]
 
 
-def test_each_time_in_production_is_told_with_its_end(story) -> None:
-    story.three_versions()
-    told = open_dossier(story.ledger, "returns", "1").ledger["production"]
-    assert [(one["how"], one["replaced_by"], one["actor"]) for one in told] == [
+def test_each_time_in_production_is_told_with_its_end(told) -> None:
+    heard = open_dossier(told.ledger, "returns", "1").ledger["production"]
+    assert [(one["how"], one["replaced_by"], one["actor"]) for one in heard] == [
         ("promoted", "2", "dag:x"),
         ("rolled_back", None, "ana"),
     ]
-    second = words(open_dossier(story.ledger, "returns", "2"))["now"]
+    second = words(open_dossier(told.ledger, "returns", "2"))["now"]
     assert "when it was rolled back to version 1" in second
     assert "why it was rolled back: why 1" in second
 
 
-def test_why_tells_what_asked_on_what_data_by_what_gate_and_who(story) -> None:
-    story.three_versions()
-    told = words(open_dossier(story.ledger, "returns", "champion"))
-    assert "enough new data had come\n- new data: 3 of 3" in told["asked for by"]
-    assert "97 rows of 1 partitions of orders: 2024-01@v1" in told["trained on"]
-    assert "3 rows were set aside" in told["trained on"]
-    assert "judged on 2024-02@v1 (97 rows)" in told["trained on"]
-    assert "DAG bundle git at c0ffee\nrun returns.train / run-1, task train" in told["made from"]
-    assert "pass, without a champion to compare with" in told["judged"]
-    assert "margin 0.01 at 95% confidence" in told["judged"]
-    assert "rolled back to by ana" in told["who said so"]
-    assert "2024-03@v1: drift drift (items), performance ok, metric 0.68 against 0.7" in told["seen since"]
+def test_why_tells_what_asked_on_what_data_by_what_gate_and_who(told) -> None:
+    heard = words(open_dossier(told.ledger, "returns", "champion"))
+    assert "enough new data had come\n- new data: 3 of 3" in heard["asked for by"]
+    assert "97 rows of 1 partitions of orders: 2024-01@v1" in heard["trained on"]
+    assert "3 rows were set aside" in heard["trained on"]
+    assert "judged on 2024-02@v1 (97 rows)" in heard["trained on"]
+    assert "DAG bundle git at c0ffee\nrun returns.train / run-1, task train" in heard["made from"]
+    assert "pass, without a champion to compare with" in heard["judged"]
+    assert "margin 0.01 at 95% confidence" in heard["judged"]
+    assert "rolled back to by ana" in heard["who said so"]
+    assert "2024-03@v1: drift drift (items), performance ok, metric 0.68 against 0.7" in heard["seen since"]
 
 
-def test_a_version_that_failed_its_gate_was_never_in_production(story) -> None:
-    story.three_versions()
-    told = words(open_dossier(story.ledger, "returns", "3"))
-    assert told["now"] == "never in production"
-    assert told["who said so"] == "nobody: it was never promoted"
-    assert told["judged"].startswith("fail, against version 2")
+def test_a_version_that_failed_its_gate_was_never_in_production(told) -> None:
+    heard = words(open_dossier(told.ledger, "returns", "3"))
+    assert heard["now"] == "never in production"
+    assert heard["who said so"] == "nobody: it was never promoted"
+    assert heard["judged"].startswith("fail, against version 2")
 
 
-def test_a_persons_answer_is_told_with_the_comment(story) -> None:
-    story.three_versions()
-    story.append("model:returns", "rejected", "a1", {"version": "3", "person": "Ben", "comment": "too few rows"})
-    story.append("model:returns", "approved", "a2", {"version": "3", "comment": "now fine"}, actor="cleo")
-    told = words(open_dossier(story.ledger, "returns", "3"))["who said so"]
-    assert "Ben rejected it" in told
-    assert ": too few rows" in told
-    assert "cleo approved it" in told
+def test_a_persons_answer_is_told_with_the_comment(told) -> None:
+    told.append("model:returns", "rejected", "a1", {"version": "3", "person": "Ben", "comment": "too few rows"})
+    told.append("model:returns", "approved", "a2", {"version": "3", "comment": "now fine"}, actor="cleo")
+    heard = words(open_dossier(told.ledger, "returns", "3"))["who said so"]
+    assert "Ben rejected it" in heard
+    assert ": too few rows" in heard
+    assert "cleo approved it" in heard
 
 
 def test_a_version_that_was_promoted_by_hand_is_told_as_far_as_it_is_known(story) -> None:
@@ -118,24 +111,23 @@ def test_a_partition_that_a_person_let_in_is_named(story) -> None:
 
 
 def test_a_source_that_is_down_is_named_and_the_rest_is_shown(story, tmp_path: Path) -> None:
-    story.three_versions()
-    manifest = open_dossier(story.ledger, "returns", "1").ledger["data"]["snapshot_uri"]
+    told = story.three_versions()
+    manifest = open_dossier(told.ledger, "returns", "1").ledger["data"]["snapshot_uri"]
     storage.filesystem(manifest)[0].rm(manifest.removeprefix("file://"))
-    dossier = open_dossier(story.ledger, "returns", "1", client=RegistryClient(DEAD))
+    dossier = open_dossier(told.ledger, "returns", "1", client=RegistryClient(DEAD))
     assert [(one.name, one.status.value) for one in dossier.sources] == [
         ("ledger", "ok"), ("store", "missing"), ("mlflow", "down"),
     ]  # fmt: skip
-    told = words(dossier)
-    assert "did not answer" in told["could not be asked"]
-    assert "97 rows of 1 partitions" in told["trained on"]
+    heard = words(dossier)
+    assert "did not answer" in heard["could not be asked"]
+    assert "97 rows of 1 partitions" in heard["trained on"]
 
 
-def test_an_unknown_version_is_an_error_that_names_the_known_ones(story) -> None:
-    story.three_versions()
+def test_an_unknown_version_is_an_error_that_names_the_known_ones(told) -> None:
     with pytest.raises(DataError, match=r"knows no version 9 of returns.*one of 1, 2, 3"):
-        open_dossier(story.ledger, "returns", "9")
+        open_dossier(told.ledger, "returns", "9")
     with pytest.raises(DataError, match="nobody has no champion"):
-        open_dossier(story.ledger, "nobody", "champion")
+        open_dossier(told.ledger, "nobody", "champion")
 
 
 def sections(story, first: str, second: str) -> dict:
@@ -143,21 +135,19 @@ def sections(story, first: str, second: str) -> dict:
     return {section.name: section for section in compare(one, two).sections}
 
 
-def test_versions_differ_in_partitions_by_digest_and_the_rest_is_counted(story) -> None:
-    story.three_versions()
-    story.partition("2024-01", 2)
-    story.judged("4", ["2024-01@v2", "2024-02@v1"], ["2024-03@v1"])
-    data = sections(story, "2", "4")["data"]
+def test_versions_differ_in_partitions_by_digest_and_the_rest_is_counted(told) -> None:
+    told.partition("2024-01", 2)
+    told.judged("4", ["2024-01@v2", "2024-02@v1"], ["2024-03@v1"])
+    data = sections(told, "2", "4")["data"]
     changed = {change.name: (change.first, change.second) for change in data.changes}
     assert data.same == 1
     assert [name for name in changed if name.startswith("partition")] == ["partition 2024-01"]
-    assert changed["partition 2024-01"][1] == f"2024-01@v2 {story.refs['2024-01@v2'].digest}"
+    assert changed["partition 2024-01"][1] == f"2024-01@v2 {told.refs['2024-01@v2'].digest}"
     assert "snapshot" in changed
 
 
-def test_what_nobody_knows_is_unknown_and_not_the_same(story) -> None:
-    story.three_versions()
-    found = sections(story, "1", "2")
+def test_what_nobody_knows_is_unknown_and_not_the_same(told) -> None:
+    found = sections(told, "1", "2")
     assert "not known of both" in found["code"].unknown
     assert "not known of both" in found["parameters"].unknown
     assert found["environment"].unknown is not None
@@ -175,9 +165,8 @@ def test_code_and_parameters_that_the_ledger_holds_are_compared(story) -> None:
     assert sections(story, "3", "3")["parameters"].unknown is None
 
 
-def test_numbers_of_other_rows_are_not_called_comparable(story) -> None:
-    story.three_versions()
-    assert "do not compare the models" in sections(story, "1", "2")["metrics"].note
+def test_numbers_of_other_rows_are_not_called_comparable(told) -> None:
+    assert "do not compare the models" in sections(told, "1", "2")["metrics"].note
 
 
 @pytest.mark.parametrize(
