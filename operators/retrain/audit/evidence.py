@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from retrain.audit.dossier import Dossier, open_dossier
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from retrain.registry import RegistryClient
 
 FORMAT = "retrain.evidence/1"
+_DISTRIBUTION = "airflow-provider-retrain"
 _MOST_PROBLEMS = 50
 _NEEDED = ("format", "model", "version", "made", "ledger", "store", "mlflow", "sources", "events", "chain", "digest")
 
@@ -183,6 +185,8 @@ def _short(lines: list[str], most: int = 5) -> str:
 
 
 def _release() -> str:
-    from retrain import __version__
-
-    return f"airflow-provider-retrain {__version__}"
+    # Not from `retrain` itself: the package's front door leads to Airflow.
+    try:
+        return f"{_DISTRIBUTION} {version(_DISTRIBUTION)}"
+    except PackageNotFoundError:  # copied in, and not installed
+        return _DISTRIBUTION

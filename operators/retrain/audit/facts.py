@@ -75,7 +75,7 @@ def _asked_for(trail: Trail, judged: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _data(trail: Trail, judged: "Event | None") -> dict[str, Any]:
     payload: Mapping[str, Any] = judged.payload if judged else {}
-    partitions = [_partition(trail, key) for key in trained_keys(judged)] if judged else []
+    partitions = [_partition(trail, key) for key in trained_keys(payload)]
     missing = sorted(set(payload.get("partitions") or ()) - {one["partition"] for one in partitions})
     uri = payload.get("snapshot_uri")
     claimed = _digest_in(uri)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from retrain.exceptions import DataError
@@ -69,7 +69,7 @@ def follow(ledger: "Ledger", model: str, version: str, *, until: Mapping[str, in
     found += _wishes(book, model, verdicts)
     found += _reads(book, model, verdicts)
     found += (event for event in book.events(model_stream(model), [Kind.WATCHED]) if _watched(event) == version)
-    dataset = dataset_of(verdicts)
+    dataset = dataset_of(event.payload for event in verdicts)
     data = _of_data(book, dataset, verdicts[-1]) if dataset and verdicts else []
     unique = {(event.stream, event.sequence): event for event in found}
     of_model = [unique[place] for place in sorted(unique)]
@@ -94,19 +94,19 @@ class _Book:
         return self._until is None or event.sequence <= self._until.get(event.stream, 0)
 
 
-def dataset_of(verdicts: "Iterable[Event]") -> str | None:
+def dataset_of(payloads: Iterable[Mapping[str, Any]]) -> str | None:
     """Return the dataset that the address of a snapshot's manifest names: `<store>/snapshots/<dataset>/<digest>`."""
-    for event in verdicts:
-        parts = str(event.payload.get("snapshot_uri") or "").split("/")
+    for payload in payloads:
+        parts = str(payload.get("snapshot_uri") or "").split("/")
         if len(parts) > 2 and parts[-3] == "snapshots":
             return unquote(parts[-2])
     return None
 
 
-def trained_keys(judged: "Event") -> list[str]:
-    """Return the partition versions that a verdict's model was trained on, as far as the event tells their versions."""
-    trained = set(judged.payload.get("partitions") or ())
-    return [key for key in judged.payload.get("known") or () if parse_key(key)[0] in trained]
+def trained_keys(judged: Mapping[str, Any]) -> list[str]:
+    """Return the partition versions that a version was trained on, as far as its verdict's payload tells them."""
+    trained = set(judged.get("partitions") or ())
+    return [key for key in judged.get("known") or () if parse_key(key)[0] in trained]
 
 
 def _named(ledger: "Ledger", model: str, version: str) -> str:
@@ -167,7 +167,7 @@ def _of_data(book: _Book, dataset: str, judged: "Event") -> "list[Event]":
     """How each partition version that was trained on or judged by came in."""
     stream = dataset_stream(dataset)
     found: dict[int, Event] = {}
-    for key in dict.fromkeys([*trained_keys(judged), *(judged.payload.get("holdout") or ())]):
+    for key in dict.fromkeys([*trained_keys(judged.payload), *(judged.payload.get("holdout") or ())]):
         base = without_labels(key)
         wanted = [(Kind.ARRIVED, base), (Kind.VALIDATED, base), *([(Kind.LABELLED, key)] if key != base else [])]
         for kind, name in wanted:

@@ -1,9 +1,7 @@
-"""`retrain registry at | why | diff | evidence`: who was champion when and why, what differs, and the proof of it."""
+"""`retrain registry at | why | diff`: what was in production when, why, and in what versions differ."""
 
 import functools
-import getpass
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -149,83 +147,4 @@ def _shown(value: Any) -> str:
     return number(value)
 
 
-@click.command()
-@click.argument("model", required=False)
-@click.argument("version", default="champion")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for bundle and page.")
-@click.option("--verify", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Check a bundle.")
-@click.option("--actor", default=None, help="Who makes it; by default the user of this shell.")
-@with_mlflow
-@with_ledger
-def evidence(
-    ledger: "Ledger",
-    model: str | None,
-    version: str,
-    output: Path | None,
-    file: Path | None,
-    actor: str | None,
-    client: "RegistryClient | None",
-    as_json: bool,
-) -> None:
-    """Bundle the whole evidence of VERSION of MODEL (the champion): JSON, and with -o also a page for people.
-
-    With --verify check a bundle against the ledger; exit code 1 where anything does not hold.
-    """
-    if file is not None:
-        _verify(ledger, file, as_json)
-        return
-    if model is None:
-        raise click.UsageError("Name a MODEL, or a bundle with --verify.")
-    from datetime import UTC, datetime
-
-    from retrain.audit.evidence import bundle
-
-    made = bundle(ledger, model, version, now=datetime.now(UTC), made_by=actor or getpass.getuser(), client=client)
-    written = _write(made, output) if output is not None else []
-    if as_json or output is None:
-        print_json(made)
-        return
-    for path in written:
-        click.echo(f"written to {path}")
-    click.echo(f"digest {made['digest']}")
-    for one in made["sources"]:
-        if one["status"] != "ok":
-            click.echo(f"without {one['name']} ({one['status'].replace('_', ' ')}): {plain(one['reason'])}", err=True)
-    if not made["chain"]["ok"]:
-        click.echo("the ledger's chain is BROKEN: see `retrain ledger verify`", err=True)
-
-
-def _write(made: Mapping[str, Any], folder: Path) -> list[Path]:
-    from urllib.parse import quote
-
-    from retrain.audit.evidence import to_text
-    from retrain.audit.page import render
-
-    texts = {".json": to_text(made), ".html": render(made)}
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{quote(made['model'], safe='')}-{quote(made['version'], safe='')}-evidence"
-    for suffix, text in texts.items():
-        (folder / f"{name}{suffix}").write_text(text, encoding="utf-8")
-    return [folder / f"{name}{suffix}" for suffix in texts]
-
-
-def _verify(ledger: "Ledger", file: Path, as_json: bool) -> None:
-    from retrain.audit.evidence import from_text, prove
-
-    document = from_text(file.read_bytes(), str(file))
-    proofs = prove(document, ledger)
-    holds = all(one.holds for one in proofs)
-    if as_json:
-        print_json({"holds": holds, "proofs": [vars(one) for one in proofs]})
-    else:
-        for one in proofs:
-            click.echo(f"{'holds' if one.holds else 'FAILS'}  {one.name:9} {plain(one.said)}")
-        if document["mlflow"]:
-            click.echo("       mlflow    not in the ledger: what MLflow said is protected by the digest only")
-        name = f"{document['model']}@{document['version']}"
-        click.echo(plain(f"the evidence of {name} {'holds' if holds else 'does NOT hold'} against {ledger.name}"))
-    if not holds:
-        raise click.exceptions.Exit(1)
-
-
-COMMANDS = (at, why, diff, evidence)
+COMMANDS = (at, why, diff)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrain.cli import audit
+from retrain.cli import audit, evidence
 
 if TYPE_CHECKING:
     from retrain.ledger import Ledger
@@ -47,7 +47,7 @@ def command() -> None:
     """What is in production, and why."""
 
 
-for _one in audit.COMMANDS:
+for _one in (*audit.COMMANDS, *evidence.COMMANDS):
     command.add_command(_one)
 
 
