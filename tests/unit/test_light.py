@@ -19,7 +19,7 @@ HEAVY = (
     "polars", "pyarrow", "river", "scipy", "sklearn", "skops",
 )  # fmt: skip
 AIRFLOWS_SIDE = ("hooks", "operators", "plugin", "sensors", "templates", "triggers", "provider", "notifications")
-CORES_SIDE = ("cli", "data", "drift", "evaluation", "jobs", "ledger", "loop", "policy", "records", "registry",
+CORES_SIDE = ("audit", "cli", "data", "drift", "evaluation", "jobs", "ledger", "loop", "policy", "records", "registry",
               "serving", "training", "validation", "exceptions")  # fmt: skip
 # `_served_model` travels with a saved model and is run by MLflow. The others are subclasses of Great Expectations' own
 # classes; `retrain.validation.feed.register` imports them where a suite is built.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrain.cli import audit, evidence
+
 if TYPE_CHECKING:
     from retrain.ledger import Ledger
 
@@ -43,6 +45,10 @@ def _open(url: str) -> Iterator["Ledger"]:
 @click.group("registry")
 def command() -> None:
     """What is in production, and why."""
+
+
+for _one in (*audit.COMMANDS, *evidence.COMMANDS):
+    command.add_command(_one)
 
 
 @command.command("champion")
