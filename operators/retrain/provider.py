@@ -20,6 +20,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [_LEDGER, _MLFLOW],
+        "operators": [_modules("operators", "data", "decide", "drift", "model", "plan")],
+        "sensors": [_modules("sensors", "arrival", "asset_event", "drift")],
+        "triggers": [_modules("triggers", "arrival", "asset_event", "drift")],
         "extra-links": [
             "retrain.operators.links.MlflowRunLink",
             "retrain.operators.links.ModelVersionLink",
@@ -28,6 +31,10 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "config": {"retrain": _CONFIG},
     }
+
+
+def _modules(folder: str, *names: str) -> dict[str, Any]:
+    return {"integration-name": "Retrain", "python-modules": [f"retrain.{folder}.{name}" for name in names]}
 
 
 _TEXT = {"type": ["string", "null"]}
