@@ -24,6 +24,8 @@ MODULES = (
     "retrain.drift",
     "retrain.evaluation",
     "retrain.jobs.data_steps",
+    "retrain.jobs.report_steps",
+    "retrain.jobs.watch_steps",
     "retrain.jobs.model_steps",
     "retrain.ledger",
     "retrain.templates",

@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
             "retrain.operators.links.MlflowRunLink",
             "retrain.operators.links.ModelVersionLink",
             "retrain.operators.links.ValidationPageLink",
+            "retrain.operators.links.DriftSummaryLink",
             "retrain.operators.links.DriftPageLink",
         ],
         "config": {"retrain": _CONFIG},

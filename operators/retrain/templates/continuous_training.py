@@ -19,6 +19,7 @@ from airflow.sdk import (
 
 from retrain.jobs.runtime import Runtime
 from retrain.loop.streams import labels_of
+from retrain.operators.assets import drift_asset
 from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator, PartitionReplayOperator
 from retrain.operators.decide import RetrainDecideOperator
 from retrain.operators.model import ModelPromoteOperator, ModelTrainOperator, RollbackModelOperator
@@ -129,6 +130,7 @@ class ContinuousTraining:
             "mlflow_conn_id": mlflow_conn_id,
         }
         self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
+        self.drift, self._drift_alias = drift_asset(self.spec)
         self.data_dag = self._data_dag()
         self.backfill_dag = self._backfill_dag()
         self.train_dag = self._train_dag()
@@ -179,16 +181,18 @@ class ContinuousTraining:
         with self._dag("data", self._swept(self._wakes()), doc) as dag:
             discover = PartitionDiscoverOperator(task_id="discover", **self._common)
             # One at a time: drift and decay are read as a history.
-            self._ingest(discover, 1)
+            # It also tells of drift; a backfill, which looks at the past once more, does not.
+            self._ingest(discover, 1, tell_drift=True, outlets=[self._drift_alias])
         return dag
 
-    def _ingest(self, partitions: Any, side_by_side: int) -> None:
+    def _ingest(self, partitions: Any, side_by_side: int, **options: Any) -> None:
         """Add the tasks that take partitions in and decide whether to retrain."""
         ingest = PartitionIngestOperator.partial(
             task_id="ingest",
             draw_report=self.draw_report,
             map_index_template="{{ task.partition['partition'] }}",
             max_active_tis_per_dagrun=side_by_side,
+            **options,
             **self._common,
         ).expand(partition=partitions.output)
         decide = RetrainDecideOperator(

@@ -91,12 +91,13 @@ def test_a_new_partition_needs_every_step_and_a_judged_one_only_the_watching(fee
     feed.land("2024-01")
     feed.discover()
     steps, inputs = ingest.job(ledger, spec, "2024-01@v1")
-    assert steps == ("validate", "profile", "drift", "performance")
+    assert steps == ("validate", "profile", *ingest.WATCH_STEPS)
     assert inputs["partition"]["digest"].startswith("sha256:")
     take_in("2024-01@v1")
     other = declared(model="other", data=spec.data)
     steps, inputs = ingest.job(ledger, other, "2024-01@v1", draw_report=True)
-    assert steps == ("drift", "performance", "report")
+    assert steps == ingest.WATCH_STEPS
+    assert inputs["draw_report"]
     assert inputs["partition"]["uri"] == "s3://store/2024-01@v1"
     assert inputs["profile_uri"] == "s3://store/profile-2024-01@v1"
 
@@ -110,7 +111,7 @@ def test_a_model_with_other_options_makes_its_own_profile(feed, ledger, spec, ta
     assert accepted_partitions(ledger, "orders", spec)[0].profile_uri == "s3://store/profile-2024-01@v1"
     assert accepted_partitions(ledger, "orders", other)[0].profile_uri is None
     steps, inputs = ingest.job(ledger, other, "2024-01@v1")
-    assert steps == ("profile", "drift", "performance")
+    assert steps == ("profile", *ingest.WATCH_STEPS)
     assert inputs["profile_uri"] is None
     job = JobResult(JobStatus.SUCCEEDED, {"profile": {"uri": "s3://store/own"}})
     ingest.commit(ledger, other, "2024-01@v1", job, [], actor="test")
