@@ -168,6 +168,7 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
         greater_is_better=get_metric(spec.metric).greater_is_better,
         metric_at_promotion=current["metric"] if current else None,
         metric_now=latest.get("metric"),
+        estimate=_estimate(watched[-1]) if watched else None,
     )
 
 
@@ -194,6 +195,16 @@ def newest_watched(ledger: "Ledger", spec: ModelSpec) -> list[Mapping[str, Any]]
 def watched_champion(watched: Mapping[str, Any]) -> str | None:
     """Return the version that was champion when a partition was looked at."""
     return (watched["drift"] or {}).get("champion")
+
+
+def _estimate(watched: Mapping[str, Any]) -> Any:
+    from retrain.policy.history import Estimate
+
+    found = watched.get("estimate") or {}
+    if not found.get("status"):
+        return None
+    status = PerformanceStatus(found["status"])
+    return Estimate(watched["partition"], status, found["metric"], found["realised"], found["value"])
 
 
 def _drift(watched: Mapping[str, Any]) -> Any:
