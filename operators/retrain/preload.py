@@ -25,6 +25,8 @@ MODULES = (
     "retrain.evaluation",
     "retrain.jobs.data_steps",
     "retrain.jobs.judging_steps",
+    "retrain.jobs.report_steps",
+    "retrain.jobs.watch_steps",
     "retrain.jobs.model_steps",
     "retrain.ledger",
     "retrain.templates",

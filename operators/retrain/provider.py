@@ -20,14 +20,22 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "connection-types": [_LEDGER, _MLFLOW],
+        "operators": [_modules("operators", "data", "decide", "drift", "model", "plan")],
+        "sensors": [_modules("sensors", "arrival", "asset_event", "drift")],
+        "triggers": [_modules("triggers", "arrival", "asset_event", "drift")],
         "extra-links": [
             "retrain.operators.links.MlflowRunLink",
             "retrain.operators.links.ModelVersionLink",
             "retrain.operators.links.ValidationPageLink",
+            "retrain.operators.links.DriftSummaryLink",
             "retrain.operators.links.DriftPageLink",
         ],
         "config": {"retrain": _CONFIG},
     }
+
+
+def _modules(folder: str, *names: str) -> dict[str, Any]:
+    return {"integration-name": "Retrain", "python-modules": [f"retrain.{folder}.{name}" for name in names]}
 
 
 _TEXT = {"type": ["string", "null"]}

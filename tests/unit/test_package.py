@@ -50,6 +50,8 @@ def test_everything_that_the_provider_info_names_exists() -> None:
     for path in named:
         module, _, name = path.rpartition(".")
         script += f"getattr(importlib.import_module({module!r}), {name!r})\n"
+    folders = [one for name in ("operators", "sensors", "triggers") for one in info[name]]
+    script += "".join(f"importlib.import_module({module!r})\n" for one in folders for module in one["python-modules"])
     for kind in info["connection-types"]:
         module, _, name = kind["hook-class-name"].rpartition(".")
         script += f"hook = getattr(importlib.import_module({module!r}), {name!r})\n"

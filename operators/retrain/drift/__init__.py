@@ -10,6 +10,7 @@ from retrain.drift.concept import ConceptVerdict, concept
 from retrain.drift.estimation import PerformanceEstimate, estimate
 from retrain.drift.evidently_report import report
 from retrain.drift.losses import performance
+from retrain.drift.page import page
 from retrain.drift.profiles import ColumnProfile, Kind, Profile
 from retrain.drift.profiling import profile
 from retrain.drift.sketch import QuantileSketch
@@ -27,6 +28,7 @@ __all__ = [
     "compare",
     "concept",
     "estimate",
+    "page",
     "performance",
     "profile",
     "report",

@@ -135,6 +135,6 @@ def _strip(axes: Any, past: Sequence[tuple[str, DriftVerdict]]) -> None:
         axes.text(place, 0.5, str(len(verdict.drivers) or ""), ha="center", va="center", fontsize=7, color="white")
     axes.set_xticks(range(len(past)), [name for name, _ in past], fontsize=7, rotation=45 if len(past) > 12 else 0)
     axes.set_yticks([])
-    axes.set_title("past partitions: verdict and how many columns drifted", fontsize=8, loc="left")
+    axes.set_title("partitions: verdict, and how many columns drifted", fontsize=8, loc="left")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)

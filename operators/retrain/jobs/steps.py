@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrain.exceptions import ContractError
-from retrain.records import DataRead, DataRef, JobRequest, ModelSpec
+from retrain.records import DataRead, DataRef, DriftVerdict, JobRequest, ModelSpec
 
 STEPS: Mapping[str, str] = {
     "validate": "retrain.jobs.data_steps:validate",
@@ -20,8 +20,12 @@ STEPS: Mapping[str, str] = {
     "labels": "retrain.jobs.data_steps:labels",
     "drift": "retrain.jobs.data_steps:drift",
     "compare": "retrain.jobs.data_steps:compare",
-    "performance": "retrain.jobs.data_steps:performance",
-    "report": "retrain.jobs.data_steps:report",
+    "prediction": "retrain.jobs.watch_steps:prediction",
+    "label": "retrain.jobs.watch_steps:label",
+    "performance": "retrain.jobs.watch_steps:performance",
+    "concept": "retrain.jobs.watch_steps:concept",
+    "estimate": "retrain.jobs.watch_steps:estimate",
+    "report": "retrain.jobs.report_steps:report",
     "train": "retrain.jobs.model_steps:train",
     "serving": "retrain.jobs.judging_steps:serving",
     "evaluate": "retrain.jobs.judging_steps:evaluate",
@@ -30,6 +34,10 @@ STEPS: Mapping[str, str] = {
     "check_bytes": "retrain.jobs.release_steps:check_bytes",
     "check_loads": "retrain.jobs.release_steps:check_loads",
 }
+
+
+# A model that was trained elsewhere and promoted by a person.
+UNKNOWN = "The champion was never judged here: its {what} is not known"
 
 
 @dataclass
@@ -110,6 +118,30 @@ class StepContext:
         )
         if read not in self.reads:
             self.reads.append(read)
+
+
+def is_refused(context: StepContext) -> bool:
+    """Say whether validation has refused the partition in this job."""
+    return bool((context.outputs.get("validate") or {}).get("status") == "fail")
+
+
+def short_verdict(verdict: DriftVerdict) -> dict[str, Any]:
+    """Return what of a drift verdict is small enough for XCom and the ledger."""
+    return {
+        "status": verdict.status.value,
+        "severity": verdict.severity.value if verdict.severity else None,
+        "kinds": list(verdict.kinds),
+        "shape": verdict.shape.value if verdict.shape else None,
+        "drivers": list(verdict.drivers[:10]),
+        "checks": [f"{check.name}: {check.column}" if check.column else check.name for check in verdict.checks[:10]],
+        "summary": verdict.summary,
+        "rows_needed": verdict.rows_needed,
+    }
+
+
+def object_name(ref: DataRef) -> str:
+    """Return the name of a partition as part of an object's name."""
+    return (ref.partition or "all").replace("/", "_")
 
 
 def fingerprint(*parts: Any) -> str:

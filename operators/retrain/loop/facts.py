@@ -119,7 +119,7 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
     current = champion(ledger, model)
     if current is None:
         return None
-    wanted = ("profile_uri", "losses_uri", "snapshot_uri", "metric", "partitions")
+    wanted = ("profile_uri", "losses_uri", "predictions_uri", "snapshot_uri", "metric", "partitions")
     judged = _judged(ledger, model, current.version)
     evidence = current.evidence or judged
     return {
@@ -127,6 +127,7 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
         "model_uri": current.model_uri,
         # Of the files that the serving check has seen: nothing else is loaded in the champion's name.
         "digest": (judged.get("serving") or {}).get("digest"),
+        "run_id": current.run_id,
         **{name: evidence.get(name) for name in wanted},
     }
 
@@ -150,7 +151,7 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
     known = set(trained.payload["known"]) if trained else set()
     accepted = trainable_partitions(ledger, spec)
     new = tuple(str(one.ref.partition) for one in accepted if known.isdisjoint((one.key, one.replays)))
-    watched = [seen for seen in _newest_watched(ledger, spec) if _watched_champion(seen) == version]
+    watched = [seen for seen in newest_watched(ledger, spec) if watched_champion(seen) == version]
     measured = [seen["performance"] for seen in watched if (seen["performance"] or {}).get("status")]
     latest = measured[-1] if measured else {}
     return History(
@@ -170,6 +171,7 @@ def history(ledger: "Ledger", spec: ModelSpec) -> "History":
         greater_is_better=get_metric(spec.metric).greater_is_better,
         metric_at_promotion=current["metric"] if current else None,
         metric_now=latest.get("metric"),
+        estimate=_estimate(watched[-1]) if watched else None,
     )
 
 
@@ -187,14 +189,25 @@ def _failed_at(ledger: "Ledger", spec: ModelSpec, trained: "Event | None") -> "d
     return failed.recorded_at
 
 
-def _newest_watched(ledger: "Ledger", spec: ModelSpec) -> list[Mapping[str, Any]]:
-    """What was seen on the newest version of each partition, in order of partition and not of looking."""
+def newest_watched(ledger: "Ledger", spec: ModelSpec) -> list[Mapping[str, Any]]:
+    """Return what was seen on the newest version of each partition, in order of partition and not of looking."""
     seen = {event.key: event.payload for event in ledger.events(model_stream(spec.model), kinds=[Kind.WATCHED])}
     return [seen[key] for key in newest_versions(ledger, spec) if key in seen]
 
 
-def _watched_champion(watched: Mapping[str, Any]) -> str | None:
+def watched_champion(watched: Mapping[str, Any]) -> str | None:
+    """Return the version that was champion when a partition was looked at."""
     return (watched["drift"] or {}).get("champion")
+
+
+def _estimate(watched: Mapping[str, Any]) -> Any:
+    from retrain.policy.history import Estimate
+
+    found = watched.get("estimate") or {}
+    if not found.get("status"):
+        return None
+    status = PerformanceStatus(found["status"])
+    return Estimate(watched["partition"], status, found["metric"], found["realised"], found["value"])
 
 
 def _drift(watched: Mapping[str, Any]) -> Any:

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
 from retrain.loop.facts import Accepted, accepted_partitions, champion_inputs, profile_options, shared_profile
+from retrain.loop.past import past_looks, past_profiles
 from retrain.loop.streams import Kind, dataset_stream, labels_of, model_stream, parse_key, partition_key, validate_work
+from retrain.loop.verdicts import describe, kinds_of
 from retrain.loop.versions import identity, without_labels
-from retrain.records import JobResult, ModelSpec
+from retrain.records import DriftStatus, JobResult, ModelSpec
 
 if TYPE_CHECKING:
     from retrain.ledger import Claim, Ledger
 
-WATCH_STEPS = ("drift", "performance")
-# How many past partitions tell what ordinary variation is; at monthly partitions, a year.
-PAST_PROFILES = 12
+JUDGING_STEPS = ("drift", "performance", "prediction", "label", "concept", "estimate")
+WATCH_STEPS = (*JUDGING_STEPS, "report")
 # What of a verdict on the data is kept in the ledger and shown in XCom; the rest lies in the store.
 VALIDATED_FIELDS = (
     "status", "rows", "quarantined_rows", "quarantine_uri", "result_uri", "docs_uri", "accepted", "expectations",
@@ -38,6 +39,13 @@ def outcome(ledger: "Ledger", spec: ModelSpec, key: str) -> dict[str, Any] | Non
     return _outcome(ledger, spec, key, watched.payload) if watched else None
 
 
+def drift_found(ledger: "Ledger", spec: ModelSpec, key: str) -> dict[str, Any] | None:
+    """Return the verdict on a partition version if it is drift of any kind: what an asset event carries."""
+    watched = ledger.get(model_stream(spec.model), Kind.WATCHED, key)
+    found = describe(spec.model, {"dataset": spec.dataset, **watched.payload}) if watched else None
+    return found if found and found["status"] == DriftStatus.DRIFT else None
+
+
 def job(
     ledger: "Ledger", spec: ModelSpec, key: str, *, draw_report: bool = False
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -48,8 +56,13 @@ def job(
     """
     stream, base = dataset_stream(spec.dataset), without_labels(key)
     accepted = accepted_partitions(ledger, spec.dataset, spec)
-    past = [one.profile_uri for one in accepted if one.key != base and one.profile_uri]
-    inputs: dict[str, Any] = {"champion": champion_inputs(ledger, spec.model), "history": past[-PAST_PROFILES:]}
+    champion = champion_inputs(ledger, spec.model)
+    inputs: dict[str, Any] = {
+        "champion": champion,
+        "history": past_profiles(accepted, base, spec),
+        "draw_report": draw_report,
+        **past_looks(ledger, spec, key, champion["version"] if champion else None),
+    }
     if (validated := ledger.get(stream, Kind.VALIDATED, base)) is not None:
         inputs["partition"] = validated.payload["accepted"]
         inputs["profile_uri"] = shared_profile(validated.payload, spec)
@@ -64,7 +77,7 @@ def job(
         first = ("validate", "profile")
     if key != base:
         first += _labels(ledger, spec, key, inputs)
-    return (*first, *WATCH_STEPS, *(("report",) if draw_report else ())), inputs
+    return (*first, *WATCH_STEPS), inputs
 
 
 def _labels(ledger: "Ledger", spec: ModelSpec, key: str, inputs: dict[str, Any]) -> tuple[str, ...]:
@@ -124,11 +137,14 @@ def commit(
     if "labels" in outputs:
         joined = {**identity(key), **{name: outputs["labels"].get(name) for name in LABELLED_FIELDS}}
         entries.append(Entry(stream, Kind.LABELLED, key, joined, actor=actor))
+    drawn = outputs.get("report") or {}
     watched = {
         **identity(key),
-        "drift": outputs.get("drift"),
-        "performance": outputs.get("performance"),
-        "report_uri": (outputs.get("report") or {}).get("uri"),
+        "dataset": spec.dataset,
+        **{step: outputs.get(step) for step in JUDGING_STEPS},
+        "summary_uri": drawn.get("summary_uri"),
+        "report_uri": drawn.get("uri"),
+        "monitoring_run_id": drawn.get("monitoring_run_id"),
         # Of its own, beside the dataset's.
         **(made if made["profile_uri"] and "validate" not in outputs else {}),
     }
@@ -137,11 +153,15 @@ def commit(
     return _outcome(ledger, spec, key, watched)
 
 
-def pages(result: JobResult) -> dict[str, str]:
-    """Return the URIs of what was drawn for people, by what it shows."""
+def pages(ledger: "Ledger", spec: ModelSpec, key: str) -> dict[str, str]:
+    """Return the URIs of what was drawn for people of a partition version, by what it shows."""
+    validated = ledger.get(dataset_stream(spec.dataset), Kind.VALIDATED, without_labels(key))
+    watched = ledger.get(model_stream(spec.model), Kind.WATCHED, key)
+    seen = watched.payload if watched else {}
     found = {
-        "validation": result.outputs.get("validate", {}).get("docs_uri"),
-        "drift": result.outputs.get("report", {}).get("uri"),
+        "validation": (validated.payload if validated else {}).get("docs_uri"),
+        "summary": seen.get("summary_uri"),
+        "drift": seen.get("report_uri"),
     }
     return {name: uri for name, uri in found.items() if uri}
 
@@ -157,6 +177,7 @@ def _outcome(ledger: "Ledger", spec: ModelSpec, key: str, watched: Mapping[str, 
         "quarantined_rows": verdict.get("quarantined_rows"),
         "drift": drift.get("status"),
         "drivers": drift.get("drivers", [])[:5],
+        "kinds": kinds_of(watched),
         "performance": performance.get("status"),
         "metric": performance.get("metric"),
     }

@@ -9,8 +9,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from retrain.exceptions import ClaimLostError, JobFailedError
 from retrain.hooks.ledger import claimed
 from retrain.loop.streams import labels_of, partition_key, watch_work
+from retrain.operators.assets import drift_asset, with_outlet
 from retrain.operators.job import RetrainOperator, actor, final_errors, owner, run_name
-from retrain.operators.links import DriftPageLink, ValidationPageLink
+from retrain.operators.links import DriftPageLink, DriftSummaryLink, ValidationPageLink
 from retrain.plugin.addresses import XCOM_KEY as PAGES
 from retrain.records import JobResult, JobStatus, ModelSpec
 
@@ -129,16 +130,24 @@ class PartitionIngestOperator(RetrainOperator):
     XCom: the outcome, of several partitions `{"partition", "outcomes"}`.
 
     :param partition: `{"partition", "version"}` or several, as `PartitionDiscoverOperator` returns them (templated)
-    :param draw_report: also draw Evidently's page when the verdict is drift (`report_uri` in the ledger)
+    :param draw_report: also draw Evidently's page when the verdict is drift (`report_uri` in the ledger); our own
+        summary is drawn anyway
+    :param tell_drift: emit an event of the asset `retrain.drift.<model>` for each partition on which drift of any kind
+        was found, with the verdict in short; again when the task is tried again
     """
 
     template_fields = ("partition",)
-    operator_extra_links = (ValidationPageLink(), DriftPageLink())
+    operator_extra_links = (ValidationPageLink(), DriftSummaryLink(), DriftPageLink())
 
-    def __init__(self, *, partition: Mapping[str, Any], draw_report: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, partition: Mapping[str, Any], draw_report: bool = False, tell_drift: bool = False, **kwargs: Any
+    ) -> None:
+        if tell_drift:
+            kwargs["outlets"] = with_outlet(kwargs.get("outlets"), drift_asset(kwargs["spec"])[1])
         super().__init__(**kwargs)
         self.partition = partition
         self.draw_report = draw_report
+        self.tell_drift = tell_drift
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Claim, run the job, commit."""
@@ -158,8 +167,9 @@ class PartitionIngestOperator(RetrainOperator):
             for one in several or [self.partition]:
                 key = partition_key(one["partition"], one["version"], one.get("labels"))
                 try:
-                    outcome, event = self._one(context, ledger, key, event, pages)
+                    outcome, event = self._one(context, ledger, key, event)
                     outcomes.append(outcome)
+                    self._tell(context, ledger, key, pages)
                 except Exception as error:
                     if not several:
                         raise
@@ -170,13 +180,22 @@ class PartitionIngestOperator(RetrainOperator):
             raise next((one for one in failures if not isinstance(one, AirflowFailException)), failures[0])
         return {"partition": self.partition["partition"], "outcomes": outcomes} if several else outcomes[0]
 
+    def _tell(self, context: "Context", ledger: "Ledger", key: str, pages: dict[str, dict[str, str]]) -> None:
+        """Note the pages, and emit the event of drift; the ledger has both, also when an earlier try was killed."""
+        from retrain.loop import ingest
+
+        for name, uri in ingest.pages(ledger, self.model_spec, key).items():
+            pages.setdefault(name, {})[key] = uri
+        if self.tell_drift and (found := ingest.drift_found(ledger, self.model_spec, key)):
+            asset, alias = drift_asset(self.spec)
+            context["outlet_events"][alias].add(asset, extra=found)
+
     def _one(
         self,
         context: "Context",
         ledger: "Ledger",
         key: str,
         event: Mapping[str, Any] | None,
-        pages: dict[str, dict[str, str]],
     ) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
         """Take one partition in; return its outcome, and the event if it is for a later one."""
         from retrain.loop import ingest
@@ -188,7 +207,7 @@ class PartitionIngestOperator(RetrainOperator):
             claims = [stack.enter_context(self._claimed(context, ledger, watch_work(spec.model, key)))]
             for work in ingest.dataset_work(ledger, spec, key):
                 claims.append(stack.enter_context(self._claimed(context, ledger, work)))  # noqa: PERF401
-            return self._work(context, ledger, key, claims, event, pages), None
+            return self._work(context, ledger, key, claims, event), None
 
     @contextmanager
     def _claimed(self, context: "Context", ledger: "Ledger", work: str) -> "Iterator[Claim]":
@@ -214,7 +233,6 @@ class PartitionIngestOperator(RetrainOperator):
         key: str,
         claims: "list[Any]",
         event: Mapping[str, Any] | None,
-        pages: dict[str, dict[str, str]],
     ) -> dict[str, Any]:
         from retrain.loop import ingest
 
@@ -225,8 +243,6 @@ class PartitionIngestOperator(RetrainOperator):
             outcome = ingest.commit(ledger, self.model_spec, key, result, claims, actor=actor(context))
         except ClaimLostError as error:
             raise JobFailedError(f"{key} was taken over while this task was away: {error}") from error
-        for name, uri in ingest.pages(result).items():
-            pages.setdefault(name, {})[key] = uri
         self.log.info("%s: %s", key, outcome)
         return outcome
 

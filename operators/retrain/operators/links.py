@@ -71,6 +71,13 @@ class ValidationPageLink(_PageLink):
     page = "validation"
 
 
+class DriftSummaryLink(_PageLink):
+    """Our page of one screen on what drifted (`summary` of `retrain_pages`)."""
+
+    name = "Drift summary"
+    page = "summary"
+
+
 class DriftPageLink(_PageLink):
     """Evidently's page on what drifted (`drift` of `retrain_pages`)."""
 

@@ -28,6 +28,17 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """An estimated performance, never a measured one: `metric` then, on the hold-out, and now, on `partition`."""
+
+    partition: str
+    status: PerformanceStatus
+    metric: str
+    then: float | None = None
+    now: float | None = None
+
+
+@dataclass(frozen=True)
 class History:
     """The facts that a decision rests on.
 
@@ -36,7 +47,8 @@ class History:
     accepted partitions, `new_partitions` are those accepted since the last training, oldest first, and `drift` holds
     the verdicts on partitions since then, oldest first. `labels_late` says that the newest partitions have no labels
     yet. `metric_at_promotion` and `metric_now` are the champion's, on the rows that it was judged by and on the latest
-    labelled ones. All times carry a time zone.
+    labelled ones. `estimate` is what the performance on the newest partition probably is, if that has no labels yet.
+    All times carry a time zone.
     """
 
     model: str
@@ -54,6 +66,7 @@ class History:
     metric_now: float | None = None
     request: Request | None = None
     failed_at: datetime | None = None
+    estimate: Estimate | None = None
 
     def __post_init__(self) -> None:
         for name in ("trained_at", "failed_at"):

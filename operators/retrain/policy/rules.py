@@ -181,18 +181,46 @@ class Drift(_Document):
 
 @dataclass(frozen=True)
 class Decay(_Document):
-    """Retrain when the champion's performance is significantly worse and its metric lower by `drop` or more."""
+    """Retrain when the champion's performance is significantly worse and its metric lower by `drop` or more.
+
+    With `estimated=True` an estimate counts too while the labels are late: it is blind to a change of P(y|x).
+    """
 
     name: ClassVar[str] = "decay"
     drop: float = 0.02
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         number = isinstance(self.drop, int | float) and not isinstance(self.drop, bool)
         if not number or not 0 <= self.drop < math.inf:
             raise DeclarationError(f"Decay(drop={self.drop!r})", expected="a number >= 0, in units of the metric")
+        if not isinstance(self.estimated, bool):
+            raise DeclarationError(f"Decay(estimated={self.estimated!r})", expected="True or False")
 
     def ask(self, history: History, now: datetime) -> Answer:  # noqa: ARG002
         """Yes when the loss is both significant and material."""
+        measured = self._measured(history)
+        if measured.yes or not self.estimated or not history.labels_late or history.estimate is None:
+            return measured
+        estimated = self._estimated(history)
+        return Answer(estimated.yes, f"{measured.reason}; {estimated.reason}")
+
+    def _estimated(self, history: History) -> Answer:
+        found = history.estimate
+        if found is None or found.then is None or found.now is None:
+            return Answer(False, "no estimate")
+        lost = found.then - found.now
+        seen = (
+            f"estimated {found.metric} {found.now:.4g} on {found.partition} against {found.then:.4g}, worse by "
+            f"{lost:+.4g} ({self.drop:.4g} allowed), {found.status}"
+        )
+        if found.status is not PerformanceStatus.DECAY or _below(lost, self.drop):
+            return Answer(False, seen)
+        if not history.new_partitions:
+            return Answer(False, f"{seen}; but no accepted partition is new since the last training")
+        return Answer(True, f"{seen}: an estimate, as declared")
+
+    def _measured(self, history: History) -> Answer:
         if history.performance is None:
             return Answer(False, "decay: no performance verdict since the last training, labels have not matured")
         then, current = history.metric_at_promotion, history.metric_now

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from retrain.sensors.arrival import PartitionArrivalSensor
     from retrain.sensors.asset_event import AssetEventSensor
+    from retrain.sensors.drift import DriftSensor
 
 _WHERE = {
     "AssetEventSensor": "retrain.sensors.asset_event",
+    "DriftSensor": "retrain.sensors.drift",
     "PartitionArrivalSensor": "retrain.sensors.arrival",
 }
 
-__all__ = ["AssetEventSensor", "PartitionArrivalSensor"]
+__all__ = ["AssetEventSensor", "DriftSensor", "PartitionArrivalSensor"]
 
 
 def __getattr__(name: str) -> object:

@@ -19,6 +19,7 @@ from airflow.sdk import (
 
 from retrain.jobs.runtime import Runtime
 from retrain.loop.streams import labels_of
+from retrain.operators.assets import drift_asset
 from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator, PartitionReplayOperator
 from retrain.operators.decide import RetrainDecideOperator
 from retrain.operators.model import ModelTrainOperator
@@ -146,6 +147,7 @@ class ContinuousTraining:
         }
         self.champion = Asset(name=f"retrain.champion.{self.spec.model}", uri=f"retrain://champion/{self.spec.model}")
         self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
+        self.drift, self._drift_alias = drift_asset(self.spec)
         self.data_dag = self._data_dag()
         self.backfill_dag = self._backfill_dag()
         self.train_dag = self._train_dag()
@@ -196,16 +198,20 @@ class ContinuousTraining:
         with self._dag("data", self._swept(self._wakes()), doc) as dag:
             discover = PartitionDiscoverOperator(task_id="discover", **self._common)
             # One at a time: drift and decay are read as a history.
-            self._ingest(discover, 1, guard=self.spec.rollback_on is not None)
+            # It also tells of drift; a backfill, which looks at the past once more, does not.
+            self._ingest(
+                discover, 1, guard=self.spec.rollback_on is not None, tell_drift=True, outlets=[self._drift_alias]
+            )
         return dag
 
-    def _ingest(self, partitions: Any, side_by_side: int, *, guard: bool = False) -> None:
+    def _ingest(self, partitions: Any, side_by_side: int, *, guard: bool = False, **options: Any) -> None:
         """Add the tasks that take partitions in, guard a fresh champion, and decide whether to retrain."""
         ingest = PartitionIngestOperator.partial(
             task_id="ingest",
             draw_report=self.draw_report,
             map_index_template="{{ task.partition['partition'] }}",
             max_active_tis_per_dagrun=side_by_side,
+            **options,
             **self._common,
         ).expand(partition=partitions.output)
         decide = RetrainDecideOperator(

@@ -91,12 +91,13 @@ def test_a_new_partition_needs_every_step_and_a_judged_one_only_the_watching(fee
     feed.land("2024-01")
     feed.discover()
     steps, inputs = ingest.job(ledger, spec, "2024-01@v1")
-    assert steps == ("validate", "profile", "drift", "performance")
+    assert steps == ("validate", "profile", *ingest.WATCH_STEPS)
     assert inputs["partition"]["digest"].startswith("sha256:")
     take_in("2024-01@v1")
     other = declared(model="other", data=spec.data)
     steps, inputs = ingest.job(ledger, other, "2024-01@v1", draw_report=True)
-    assert steps == ("drift", "performance", "report")
+    assert steps == ingest.WATCH_STEPS
+    assert inputs["draw_report"]
     assert inputs["partition"]["uri"] == "s3://store/2024-01@v1"
     assert inputs["profile_uri"] == "s3://store/profile-2024-01@v1"
 
@@ -110,7 +111,7 @@ def test_a_model_with_other_options_makes_its_own_profile(feed, ledger, spec, ta
     assert accepted_partitions(ledger, "orders", spec)[0].profile_uri == "s3://store/profile-2024-01@v1"
     assert accepted_partitions(ledger, "orders", other)[0].profile_uri is None
     steps, inputs = ingest.job(ledger, other, "2024-01@v1")
-    assert steps == ("profile", "drift", "performance")
+    assert steps == ("profile", *ingest.WATCH_STEPS)
     assert inputs["profile_uri"] is None
     job = JobResult(JobStatus.SUCCEEDED, {"profile": {"uri": "s3://store/own"}})
     ingest.commit(ledger, other, "2024-01@v1", job, [], actor="test")
@@ -297,3 +298,37 @@ def test_a_failed_training_is_known_until_one_has_ended_with_a_model(ledger, spe
     assert history(ledger, spec).failed_at == failed.recorded_at
     ledger.append("model:returns", "judged", "run-2", JUDGED)
     assert history(ledger, spec).failed_at is None
+
+
+def test_the_policy_is_told_of_an_estimate_only_on_the_newest_partition(ledger, spec, take_in, with_champion) -> None:
+    guess = {"status": "decay", "metric": "roc_auc", "realised": 0.7, "value": 0.6, "estimated": True}
+    take_in("2024-03@v1", **watched("1", "ok", None), estimate=guess)
+    estimate = history(ledger, spec).estimate
+    assert (estimate.partition, estimate.status, estimate.now) == ("2024-03", PerformanceStatus.DECAY, 0.6)
+    take_in("2024-04@v1", **watched("1", "ok", "ok"), estimate={"status": None, "reason": "labels"})
+    assert history(ledger, spec).estimate is None
+
+
+def test_earlier_looks_at_the_same_champion_are_handed_to_the_next(ledger, spec, take_in, with_champion) -> None:
+    third = watched("1", "drift", "ok")
+    third["performance"]["losses_uri"] = "losses-3"
+    take_in("2024-03@v1", **third, prediction={"status": "ok", "profile_uri": "predictions-3"}, label={"status": None})
+    inputs = ingest.job(ledger, spec, "2024-04@v1")[1]
+    assert inputs["past"] == [{"partition": "2024-03", "status": "drift", "drivers": ["carrier"]}]
+    assert inputs["past_predictions"] == ["predictions-3"]
+    assert inputs["past_labels"] == []
+    assert inputs["past_losses"] == [{"partition": "2024-03", "uri": "losses-3"}]
+    assert inputs["look"] == 1
+    promote(ledger, "2", {**JUDGED, "version": "2"}, previous="1")
+    after = ingest.job(ledger, spec, "2024-04@v1")[1]
+    assert (after["look"], after["past_losses"], after["past_predictions"]) == (0, [], [])
+    assert after["past"] == inputs["past"]
+
+
+def test_drift_of_any_kind_is_told_and_quiet_is_not(ledger, spec, take_in, with_champion) -> None:
+    take_in("2024-03@v1", **watched("1", "ok", "ok"), concept={"status": "decay"})
+    take_in("2024-04@v1", **watched("1", "ok", "ok"))
+    found = ingest.drift_found(ledger, spec, "2024-03@v1")
+    assert (found["status"], found["kinds"], found["dataset"]) == ("drift", ["concept"], "orders")
+    assert ingest.drift_found(ledger, spec, "2024-04@v1") is None
+    assert ingest.drift_found(ledger, spec, "2024-05@v1") is None

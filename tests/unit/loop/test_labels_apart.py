@@ -50,7 +50,7 @@ def test_a_partition_is_pending_again_when_its_labels_arrive(feed, ledger, spec,
     assert pending_partitions(ledger, spec) == []
     label("2024-01")
     assert pending_partitions(ledger, spec) == [{"partition": "2024-01", "version": 1, "labels": 1}]
-    assert ingest.job(ledger, spec, "2024-01@v1+l1")[0] == ("labels", "drift", "performance")
+    assert ingest.job(ledger, spec, "2024-01@v1+l1")[0] == ("labels", *ingest.WATCH_STEPS)
     take_in("2024-01@v1+l1")
     assert pending_partitions(ledger, spec) == []
 
@@ -62,7 +62,7 @@ def test_data_and_labels_that_are_both_new_are_taken_in_together(feed, ledger, s
     (item,) = pending_partitions(ledger, spec)
     assert item["labels"] == 1
     steps, inputs = ingest.job(ledger, spec, "2024-01@v1+l1")
-    assert steps == ("validate", "profile", "labels", "drift", "performance")
+    assert steps == ("validate", "profile", "labels", *ingest.WATCH_STEPS)
     assert inputs["labels"]["uri"].endswith("labels/2024-01.parquet")
     assert len(ingest.dataset_work(ledger, spec, "2024-01@v1+l1")) == 2
     take_in("2024-01@v1+l1")

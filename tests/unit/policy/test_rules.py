@@ -6,6 +6,7 @@ import pytest
 
 from retrain.exceptions import DeclarationError
 from retrain.policy import Decay, Drift, Every, History, NewData, PartitionDrift, rule_from_dict
+from retrain.policy.history import Estimate
 from retrain.records import DriftStatus, PerformanceStatus
 
 TRAINED = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -161,3 +162,35 @@ def test_what_is_no_rule_is_refused(document):
 def test_rules_that_mean_nothing_are_refused(build):
     with pytest.raises(DeclarationError):
         build()
+
+
+ESTIMATED = Estimate("2026-02", PerformanceStatus.DECAY, "roc_auc", then=0.75, now=0.70)
+
+
+def test_an_estimate_alone_never_retrains_unless_it_is_declared():
+    history = replace(HISTORY, labels_late=True, estimate=ESTIMATED)
+    assert not Decay().ask(history, _at(2)).yes
+    answer = Decay(estimated=True).ask(history, _at(2))
+    assert answer.yes
+    assert "estimated roc_auc 0.7 on 2026-02 against 0.75, worse by +0.05 (0.02 allowed), decay" in answer.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels_late": False},
+        {"estimate": replace(ESTIMATED, status=PerformanceStatus.OK)},
+        {"estimate": replace(ESTIMATED, now=0.74)},
+        {"estimate": replace(ESTIMATED, now=None)},
+        {"estimate": None},
+        {"new_partitions": ()},
+    ],
+)
+def test_an_estimate_counts_while_labels_are_late_and_where_it_is_material(changes):
+    history = replace(HISTORY, **{"labels_late": True, "estimate": ESTIMATED, **changes})
+    assert not Decay(estimated=True).ask(history, _at(2)).yes
+
+
+def test_a_history_with_an_estimate_travels_as_json():
+    history = replace(HISTORY, estimate=ESTIMATED)
+    assert History.from_dict(json.loads(json.dumps(history.to_dict()))) == history
