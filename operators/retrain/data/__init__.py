@@ -9,7 +9,7 @@ from retrain.data.readers import read, read_common, read_many
 from retrain.data.scan import Found, scan, scan_all
 from retrain.data.snapshots import load_snapshot, save_snapshot
 from retrain.data.storage import filesystem
-from retrain.data.streaming import csv_batches, open_parquet
+from retrain.data.streaming import csv_batches, open_parquet, proven
 from retrain.data.writers import write_parquet
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "load_snapshot",
     "open_parquet",
     "open_write",
+    "proven",
     "read",
     "read_common",
     "read_many",

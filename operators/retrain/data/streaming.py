@@ -31,7 +31,7 @@ def open_parquet(source: DataRef | str | os.PathLike[str]) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     uri = location(source)
-    with _proven(source) as stream:
+    with proven(source) as stream:
         try:
             # Buffered ahead, the bytes of every row group would stay in memory until the end.
             yield pq.ParquetFile(stream, pre_buffer=False)
@@ -54,7 +54,7 @@ def csv_batches(
     without rows gives one empty frame. Raises as `open_parquet`, and MissingColumnError.
     """
     uri = location(source)
-    with _proven(source) as stream:
+    with proven(source) as stream:
         for frame in _frames(stream, uri, columns, rows):
             yield frame if columns is None else select(frame, columns, uri)
 
@@ -86,8 +86,11 @@ def _frames(stream: BinaryIO, uri: str, columns: Sequence[str] | None, rows: int
 
 
 @contextmanager
-def _proven(source: DataRef | str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open an object, prove its digest, and prove when the block ends that it is still the same object."""
+def proven(source: DataRef | str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open an object, prove its digest, and prove when the block ends that it is still the same object.
+
+    For readers that open the object again by its name. Raises as `open_parquet`.
+    """
     uri = location(source)
     before = storage.info(uri)
     fs, path = storage.filesystem(uri)

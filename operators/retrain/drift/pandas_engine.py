@@ -4,15 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from retrain.drift.profiles import LEVELS, SAMPLE_ROWS, ColumnProfile, Kind, Profile, looks_like_text
+from retrain.drift.duplicates import Duplicates
+from retrain.drift.profiles import LEVELS, ColumnProfile, Kind, Profile, looks_like_text
 from retrain.drift.sketch import QuantileSketch
+from retrain.drift.tables import Options, iso, plain, sample_size
 from retrain.exceptions import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# A sample is kept with the model: at 500 columns 2,000 rows of it would be most of the document.
-SAMPLE_CELLS = 200_000
 
 _FAMILIES = {
     "boolean": "boolean",
@@ -31,36 +30,27 @@ _FAMILIES = {
 }
 
 
-def profile_frame(
-    frame: "pd.DataFrame",
-    *,
-    columns: Sequence[str] | None,
-    categorical: Sequence[str],
-    target: str | None,
-    prediction: str | None,
-    pii: Sequence[str],
-) -> Profile:
-    """Profile the named columns of `frame` (None: all); those that are not there are listed in `absent`."""
+def profile_frame(frame: "pd.DataFrame", options: Options) -> Profile:
+    """Profile the columns of `frame` that `options` name; those that are not there are listed in `absent`."""
     names = [str(name) for name in frame.columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"the columns {twice} come more than once", expected="column names that differ")
     present = dict(zip(names, frame.columns, strict=True))
-    wanted = names if columns is None else list(columns)
-    series = {name: frame[present[name]] for name in wanted if name in present}
-    asked = dict.fromkeys([*wanted, *filter(None, (target, prediction))])
+    series = {name: frame[present[name]] for name in options.wanted(names)}
     profiles = {
-        name: profile_column(name, column, as_levels=name in categorical, private=name in pii)
+        name: profile_column(name, column, as_levels=name in options.categorical, private=name in options.pii)
         for name, column in series.items()
     }
     return Profile(
         rows=len(frame),
         columns=profiles,
         sample=_sample(series, profiles, len(frame)),
-        target=target,
-        prediction=prediction,
-        categorical=tuple(categorical),
-        pii=tuple(pii),
-        absent=tuple(name for name in asked if name not in present),
+        target=options.target,
+        prediction=options.prediction,
+        categorical=options.categorical,
+        pii=options.pii,
+        absent=options.absent(present),
+        duplicates=_duplicates(list(series.values())) if series else None,
     )
 
 
@@ -110,20 +100,19 @@ def _numeric(values: "pd.Series", base: dict[str, Any]) -> ColumnProfile:
     base["infinite"] = len(numbers) - len(finite)
     if len(finite) == 0:
         return ColumnProfile(kind=Kind.NUMERIC, **base)
-    sketch = QuantileSketch.of(finite)
-    distinct = len(sketch.values) if sketch.exact else len(np.unique(finite))
+    different, counts = np.unique(finite, return_counts=True)
     if base["private"]:
-        return ColumnProfile(kind=Kind.NUMERIC, distinct=distinct, **base)
+        return ColumnProfile(kind=Kind.NUMERIC, distinct=len(different), **base)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std = float(np.mean(finite)), float(np.std(finite))
     return ColumnProfile(
         kind=Kind.NUMERIC,
-        distinct=distinct,
+        distinct=len(different),
         mean=mean if math.isfinite(mean) else None,
         std=std if math.isfinite(std) else None,
-        minimum=float(sketch.values[0]),
-        maximum=float(sketch.values[-1]),
-        sketch=sketch,
+        minimum=float(different[0]),
+        maximum=float(different[-1]),
+        sketch=QuantileSketch.of_counts(different, counts),
         **base,
     )
 
@@ -158,12 +147,33 @@ def _datetime(values: "pd.Series", base: dict[str, Any]) -> ColumnProfile:
         return ColumnProfile(kind=Kind.DATETIME, distinct=distinct, **base)
     if str(values.dtype) == "category":
         values = values.astype(values.cat.categories.dtype)
-    first, last = _iso(values.min()), _iso(values.max())
+    first, last = iso(values.min()), iso(values.max())
     return ColumnProfile(kind=Kind.DATETIME, distinct=distinct, minimum=first, maximum=last, **base)
 
 
-def _iso(value: Any) -> str:
-    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+def _duplicates(columns: "Sequence[pd.Series]") -> Duplicates:
+    """Count repeated rows by a 64-bit hash of each: two rows in 1e9 are taken for equal with a chance of 3%."""
+    import numpy as np
+
+    if not len(columns[0]):
+        return Duplicates(0, 0, 0)
+    combined = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        # Order matters: two columns that swap their values are another row.
+        combined = combined * np.uint64(0x9E3779B97F4A7C15) + _hashes(column)
+    return Duplicates.of_counts(np.unique(combined, return_counts=True)[1], len(combined))
+
+
+def _hashes(column: "pd.Series") -> Any:
+    from pandas.util import hash_array, hash_pandas_object
+
+    if column.dtype.kind in "iufb":
+        return hash_array(column.to_numpy())
+    try:
+        return hash_pandas_object(column, index=False).to_numpy()
+    except TypeError:
+        # Lists and other objects that cannot be hashed by themselves.
+        return hash_pandas_object(column.astype("object").map(str), index=False).to_numpy()
 
 
 def _sample(
@@ -175,18 +185,7 @@ def _sample(
     open_columns = [name for name, column in profiles.items() if not column.private]
     if not open_columns or not rows:
         return {}
-    size = min(rows, SAMPLE_ROWS, max(1, SAMPLE_CELLS // len(open_columns)))
+    size = sample_size(rows, len(open_columns))
     chosen = np.sort(np.random.default_rng(rows).choice(rows, size=size, replace=False))
     drawn = {name: series[name].iloc[chosen] for name in open_columns}
     return {name: tuple(map(plain, part.astype("object").where(part.notna(), None))) for name, part in drawn.items()}
-
-
-def plain(value: Any) -> Any:
-    """Turn a cell into a JSON value; an infinite one into None."""
-    if value is None or isinstance(value, str | bool):
-        return value
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, int | float):
-        return value if math.isfinite(value) else None
-    return _iso(value)

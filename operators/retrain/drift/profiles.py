@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from retrain.drift.duplicates import Duplicates
 from retrain.drift.sketch import QuantileSketch, merge_all
 from retrain.exceptions import ContractError
 from retrain.records import decode, encode
@@ -139,7 +140,7 @@ class Profile:
     """A table's columns, and a random sample of at most `SAMPLE_ROWS` of its rows to draw from.
 
     `absent` names columns that were asked for and are not there. The sample holds plain JSON values (datetimes as
-    text) and no private column.
+    text) and no private column. `duplicates` counts rows that repeat another in all of the profiled columns.
     """
 
     rows: int
@@ -150,6 +151,7 @@ class Profile:
     categorical: tuple[str, ...] = ()
     pii: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    duplicates: Duplicates | None = None
 
     def role(self, column: str) -> str:
         """Return `label`, `prediction` or `feature`: which kind of drift a drift of this column is."""
@@ -184,6 +186,7 @@ class Profile:
             categorical=tuple(dict.fromkeys(self.categorical + other.categorical)),
             pii=tuple(dict.fromkeys(self.pii + other.pii)),
             absent=tuple(name for name in self.absent if name in other.absent),
+            duplicates=_merge_duplicates(self, other),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,6 +297,12 @@ def _merge_samples(a: Profile, b: Profile) -> dict[str, tuple[Any, ...]]:
     return {
         name: tuple([a.sample[name][row] for row in rows_a] + [b.sample[name][row] for row in rows_b]) for name in names
     }
+
+
+def _merge_duplicates(a: Profile, b: Profile) -> Duplicates | None:
+    if not (a.rows and b.rows):
+        return a.duplicates if a.rows else b.duplicates
+    return a.duplicates.merge(b.duplicates) if a.duplicates and b.duplicates else None
 
 
 def _is_open(column: ColumnProfile) -> bool:

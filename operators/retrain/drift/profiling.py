@@ -3,10 +3,12 @@
 import functools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from retrain.drift.profiles import Profile
+from retrain.drift.tables import Options
 from retrain.exceptions import MissingColumnError, UnreadableDataError
 from retrain.records import DataRef
 
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (".parquet", ".csv", ".csv.gz")
 # Bytes of a CSV from which on it is streamed.
 LARGE_CSV = 64_000_000
+# Files that are read as one table: each is held open until it is read.
+FILES = 16
 
 
 def profile(
@@ -31,18 +35,18 @@ def profile(
     prediction: str | None = None,
     pii: Sequence[str] = (),
 ) -> Profile:
-    """Profile a table; several sources (a sequence, a glob, a folder) are read one by one and merged.
+    """Profile a table; of several sources (a sequence, a glob, a folder) the profiles are merged.
 
     `columns` limits the profile (target and prediction are added); a column that is not there is recorded, not an
     error, so that `compare` can name it. `categorical` names numbers and strings to compare as levels whatever their
     number. Of `pii` columns no value is kept, neither in the sample nor as a level or a quantile.
-    One partition is in memory at a time; the profile itself is bounded.
+    Parquet, and CSV from 64 MB on, is streamed in bounded memory, whatever its size; a digest is proven before.
+    The profile itself is bounded.
     """
-    wanted = None if columns is None else [*dict.fromkeys([*columns, *filter(None, (target, prediction))])]
-    parts = (
-        _profile_one(part, wanted, tuple(categorical or ()), target, prediction, tuple(pii)) for part in _parts(source)
-    )
-    return functools.reduce(Profile.merge, parts)
+    wanted = None if columns is None else tuple(dict.fromkeys([*columns, *filter(None, (target, prediction))]))
+    options = Options(wanted, tuple(categorical or ()), target, prediction, tuple(pii))
+    profiles = (made for batch in _batches(_parts(source)) for made in _profile_together(batch, options))
+    return functools.reduce(Profile.merge, profiles)
 
 
 def as_profile(source: "Profile | Source", like: Profile | None = None) -> Profile:
@@ -54,58 +58,95 @@ def as_profile(source: "Profile | Source", like: Profile | None = None) -> Profi
     return profile(source, categorical=like.categorical, target=like.target, prediction=like.prediction, pii=like.pii)
 
 
-def _profile_one(
-    source: "Source",
-    wanted: list[str] | None,
-    categorical: tuple[str, ...],
-    target: str | None,
-    prediction: str | None,
-    pii: tuple[str, ...],
-) -> Profile:
-    from retrain.drift.duckdb_engine import UnsuitableError, profile_file
+def _batches(parts: "Iterable[Source]") -> "Iterator[list[Source]]":
+    """Put files that DuckDB may read as one table together, everything else by itself; the order stays."""
+    batch: list[Any] = []
+    for part in parts:
+        if batch and not (_is_parquet(part) and _is_parquet(batch[-1]) and len(batch) < FILES):
+            yield batch
+            batch = []
+        batch.append(part)
+    if batch:
+        yield batch
+
+
+def _profile_together(batch: "Sequence[Source]", options: Options) -> Iterator[Profile]:
+    from retrain.drift.duckdb_engine import UnsuitableError
     from retrain.drift.pandas_engine import profile_frame
 
-    options: dict[str, Any] = {
-        "columns": wanted,
-        "categorical": categorical,
-        "target": target,
-        "prediction": prediction,
-        "pii": pii,
-    }
-    if streamed := _streamable(source):
+    if all(map(_is_streamed, batch)):
         try:
-            return profile_file(*streamed, **options)
+            yield _streamed(batch, options)
+            return
         except UnsuitableError as error:
-            # pandas reads it, or says in our words why it cannot be read.
-            log.info("%s is read by pandas: %s", source, error)
-    return profile_frame(_read(source, wanted), **options)
+            # Each by itself, and at last pandas, which reads it or says in our words why it cannot be read.
+            log.info("%s is read in another way: %s", batch[0], error)
+    if len(batch) > 1:
+        for source in batch:
+            yield from _profile_together([source], options)
+    else:
+        yield profile_frame(_read(batch[0], options), options)
 
 
-def _streamable(source: Any) -> tuple[str, Any] | None:
-    """Return path and filesystem of a file that DuckDB should read: Parquet, and CSV that is large.
+def _streamed(batch: "Sequence[Any]", options: Options) -> Profile:
+    """Let DuckDB read files, whose digests are proven first; that they stay the same, afterwards."""
+    from retrain.data import filesystem, proven
+    from retrain.data.readers import location
+    from retrain.drift.duckdb_engine import UnsuitableError, profile_files, protocols
 
-    A reference with a digest is read whole, since the digest is proven on the bytes. A small CSV is left to pandas,
-    which sees all rows before it decides on a type.
+    with ExitStack() as opened:
+        streams = [opened.enter_context(proven(source)) for source in batch]
+        schemas = [_schema(stream) for stream in streams] if _is_parquet(batch[0]) else [None]
+        if any(schema != schemas[0] for schema in schemas):
+            raise UnsuitableError("the files differ in their columns")
+        found = [filesystem(location(source)) for source in batch]
+        paths = [str(path) if "file" in protocols(fs) else str(fs.unstrip_protocol(path)) for fs, path in found]
+        names = None if schemas[0] is None else [name for name, _ in schemas[0]]
+        return profile_files(paths, found[0][0], names, options)
+
+
+def _schema(stream: Any) -> list[tuple[str, str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from retrain.drift.duckdb_engine import UnsuitableError
+
+    try:
+        return [(field.name, str(field.type)) for field in pq.read_schema(stream)]
+    except (pa.ArrowException, OSError) as error:
+        raise UnsuitableError(f"{type(error).__name__}: {error}") from error
+
+
+def _is_file(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike | DataRef)
+
+
+def _is_parquet(source: Any) -> bool:
+    if not _is_file(source):
+        return False
+    if isinstance(source, DataRef):
+        return source.format == "parquet"
+    return str(os.fspath(source)).lower().endswith(".parquet")
+
+
+def _is_streamed(source: Any) -> bool:
+    """Whether DuckDB should read it: Parquet, and CSV that is large.
+
+    A small CSV is left to pandas, which sees all rows before it decides on a type.
     """
-    from retrain.data import filesystem
+    from retrain.data import storage
+    from retrain.data.readers import format_of, location
 
-    if not isinstance(source, str | os.PathLike):
-        return None
-    uri = os.fspath(source)
-    if not uri.lower().endswith(EXTENSIONS):
-        return None
-    fs, path = filesystem(uri)
-    local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-    if not fs.exists(path) or (not uri.lower().endswith(".parquet") and fs.size(path) < LARGE_CSV):
-        return None
-    return (str(path) if local else str(fs.unstrip_protocol(path))), fs
+    if not _is_file(source):
+        return False
+    return _is_parquet(source) or bool(storage.info(location(source)).size >= LARGE_CSV and format_of(source) == "csv")
 
 
-def _read(source: "Source", wanted: list[str] | None) -> "pd.DataFrame":
+def _read(source: "Source", options: Options) -> "pd.DataFrame":
     from retrain.data import read
 
     try:
-        return read(source, columns=wanted)
+        return read(source, columns=options.columns)
     except MissingColumnError:
         # A dropped column is for the verdict to name; the others are still worth a profile.
         return read(source)

@@ -38,7 +38,15 @@ class QuantileSketch:
 
         if values.size == 0:
             return cls()
-        distinct, counts = np.unique(values, return_counts=True)
+        return cls.of_counts(*np.unique(values, return_counts=True), points=points)
+
+    @classmethod
+    def of_counts(cls, distinct: "Floats", counts: "NDArray[np.int64]", *, points: int = POINTS) -> "QuantileSketch":
+        """Sketch ascending finite values, each of which comes `counts` times."""
+        import numpy as np
+
+        if distinct.size == 0:
+            return cls()
         right = np.cumsum(counts).astype(np.float64)
         return _thin(distinct, right - counts, right, points)
 

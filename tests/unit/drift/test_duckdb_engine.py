@@ -8,8 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrain import drift
-from retrain.drift import Kind, Profile, duckdb_engine, profiling
+from retrain.data import describe
+from retrain.drift import Kind, Profile, duckdb_engine, profiling, tables
+from retrain.drift.duplicates import Duplicates
 from retrain.drift.sketch import cells, shared_grid
+from retrain.drift.tables import Options
+from retrain.exceptions import DigestMismatchError
 
 pytest.importorskip("duckdb")
 
@@ -29,7 +33,15 @@ def everything(make_table):
     )
 
 
-def test_both_engines_make_the_same_profile(everything, tmp_path):
+@pytest.fixture
+def streamed(caplog):
+    """Fail where DuckDB gave up on a file and pandas read it."""
+    caplog.set_level("INFO", logger="retrain.drift.profiling")
+    yield
+    assert not [record.getMessage() for record in caplog.records if "another way" in record.getMessage()]
+
+
+def test_both_engines_make_the_same_profile(everything, tmp_path, streamed):
     everything.to_parquet(tmp_path / "x.parquet")
     options = {"categorical": ["count"], "target": "flag", "pii": ["of5", "heavy"]}
     by_pandas, by_duckdb = drift.profile(everything, **options), drift.profile(tmp_path / "x.parquet", **options)
@@ -45,7 +57,7 @@ def test_both_engines_make_the_same_profile(everything, tmp_path):
     assert Profile.from_dict(json.loads(json.dumps(by_duckdb.to_dict(), allow_nan=False))) == by_duckdb
 
 
-def test_a_large_file_is_sketched_from_a_sample_that_the_seed_decides(tmp_path):
+def test_a_large_file_is_sketched_from_a_sample_that_the_file_decides(tmp_path, streamed):
     rows = 400_000
     values = np.random.default_rng(0).lognormal(0, 1, rows)
     pq.write_table(pa.table({"x": values, "zero": np.where(values < 1, 0.0, values)}), tmp_path / "x.parquet")
@@ -53,7 +65,7 @@ def test_a_large_file_is_sketched_from_a_sample_that_the_seed_decides(tmp_path):
     column = profile.columns["x"]
     assert profile == drift.profile(tmp_path / "x.parquet")
     assert (column.rows, column.sketch.rows) == (rows, rows)
-    assert abs(column.sketched - duckdb_engine.SKETCH_ROWS) < 0.03 * duckdb_engine.SKETCH_ROWS
+    assert abs(column.sketched - tables.SKETCH_ROWS) < 0.03 * tables.SKETCH_ROWS
     assert (column.minimum, column.maximum) == (values.min(), values.max())
     assert column.mean == pytest.approx(values.mean())
     grid = np.quantile(values, np.linspace(0.01, 0.99, 99))
@@ -71,7 +83,7 @@ def test_a_sample_of_a_sample_counts_for_less_than_its_rows(tmp_path):
     assert one.merge(small).evidence_rows < 1.01 * one.sketched
 
 
-def test_files_of_a_folder_are_merged(make_table, tmp_path):
+def test_files_of_a_folder_are_one_table(make_table, tmp_path, streamed):
     parts = [make_table(300, seed) for seed in range(3)]
     for index, part in enumerate(parts):
         part.to_parquet(tmp_path / f"{index}.parquet")
@@ -89,14 +101,8 @@ def test_other_stores_are_read_through_fsspec(make_table):
     table = make_table(200, 1)
     with fsspec.open("memory://bucket/x.parquet", "wb") as file:
         table.to_parquet(file)
-    found = duckdb_engine.profile_file(
-        *profiling._streamable("memory://bucket/x.parquet"),
-        columns=None,
-        categorical=(),
-        target=None,
-        prediction=None,
-        pii=(),
-    )
+    filesystem = fsspec.filesystem("memory")
+    found = duckdb_engine.profile_files(["memory://bucket/x.parquet"], filesystem, list(table.columns), Options())
     assert found.columns["of5"].counts == drift.profile(table).columns["of5"].counts
 
 
@@ -125,3 +131,46 @@ def test_a_profile_of_the_first_version_still_loads(make_table):
     for column in document["columns"].values():
         del column["sketched"]
     assert Profile.from_dict(document).columns["normal"].sketched == 0
+
+
+def test_a_column_with_few_values_in_a_large_file_is_sketched_whole(tmp_path, streamed):
+    values = np.full(300_000, np.nan)
+    values[::1000] = np.arange(300.0)
+    pq.write_table(pa.table({"x": pa.array(values, from_pandas=True), "y": values}), tmp_path / "x.parquet")
+    for column in drift.profile(tmp_path / "x.parquet").columns.values():
+        assert (column.values, column.sketch.rows, column.sketched, column.distinct) == (300, 300, 0, 300)
+
+
+def test_files_with_other_columns_are_streamed_by_themselves(make_table, tmp_path, caplog):
+    caplog.set_level("INFO", logger="retrain.drift.profiling")
+    make_table(100, 1).to_parquet(tmp_path / "1.parquet")
+    make_table(100, 2).drop(columns="heavy").to_parquet(tmp_path / "2.parquet")
+    merged = drift.profile(tmp_path)
+    assert (merged.rows, merged.columns["heavy"].nulls) == (200, 100)
+    assert [record.getMessage().split(": ")[-1] for record in caplog.records] == ["the files differ in their columns"]
+
+
+def test_a_digest_is_proven_before_a_file_is_streamed(make_table, tmp_path, streamed):
+    make_table(200, 1).to_parquet(tmp_path / "x.parquet")
+    ref = describe(tmp_path / "x.parquet")
+    assert drift.profile(ref) == drift.profile(tmp_path / "x.parquet")
+    make_table(200, 2).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DigestMismatchError):
+        drift.profile(ref)
+
+
+def test_both_engines_count_the_same_repeated_rows(make_table, tmp_path, streamed):
+    table = make_table(400, 1)
+    doubled = pd.concat([table, table.iloc[:50], table.iloc[:10]], ignore_index=True)
+    doubled.to_parquet(tmp_path / "x.parquet")
+    found = drift.profile(tmp_path / "x.parquet").duplicates
+    assert found == drift.profile(doubled).duplicates == Duplicates(surplus=60, contents=50, within=460)
+
+
+def test_repeated_rows_of_a_large_file_are_estimated(tmp_path, streamed):
+    values = np.random.default_rng(0).normal(size=500_000)
+    values[-25_000:] = values[:25_000]
+    pq.write_table(pa.table({"x": values, "y": values**2}), tmp_path / "x.parquet")
+    found = drift.profile(tmp_path / "x.parquet").duplicates
+    assert found.share < 0.3
+    assert found.rows == pytest.approx(25_000, rel=0.05)
