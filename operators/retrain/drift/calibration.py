@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from retrain.drift import statistics
 from retrain.drift.evidence import NUMERIC, VALUED, Evidence, level_counts
 from retrain.drift.profiles import ColumnProfile, Kind, Profile
+from retrain.drift.ranges import beyond_others
 from retrain.drift.sketch import cells, merge_all
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _effects(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str,
         return effects
     if current.kind is Kind.NUMERIC:
         effects.update(_numeric(current, past))
+        effects["beyond_share"] = beyond_others(past, current)
     elif current.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
         effects["total_variation"] = _categorical(current, past)
         effects["unknown_share"] = _unknown(current, past)

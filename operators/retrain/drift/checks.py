@@ -1,7 +1,10 @@
-"""Faults of a batch that need no threshold: what is missing, of another type, or without a single usable value."""
+"""Faults of a batch as a whole: what is missing, of another type, without a single usable value, or there twice."""
 
+from collections.abc import Sequence
+
+from retrain.drift.duplicates import excess
 from retrain.drift.profiles import MIXED, ColumnProfile, Kind, Profile
-from retrain.records import Check
+from retrain.records import Check, CheckLevel
 
 # Chance, on an unchanged column, that so uniform a batch comes up all the same.
 _IMPLAUSIBLE = 1e-4
@@ -21,6 +24,31 @@ def schema_checks(reference: Profile, current: Profile) -> list[Check]:
         if check:
             found.append(check)
     return found
+
+
+def extra_columns(reference: Profile, current: Profile) -> list[Check]:
+    """Name the columns that the reference does not have: worth knowing, and no alarm."""
+    return [
+        Check("extra_column", name, f"{name} is not in the reference: recorded, not judged", CheckLevel.WARNING)
+        for name in current.columns
+        if name not in reference.columns
+    ]
+
+
+def duplicates(reference: Profile, current: Profile, past: Sequence[Profile], floor: float) -> list[Check]:
+    """Name a surge of rows that repeat others whole, beyond `floor` and what reference or past partitions explain.
+
+    Only between profiles of the same columns: rows that are told apart by a column more repeat less often.
+    """
+    same = [one for one in (reference, *past) if one.duplicates and set(one.columns) == set(current.columns)]
+    if current.duplicates is None or reference not in same:
+        return []
+    known = [(one.duplicates, one.rows) for one in same if one.duplicates]
+    beyond = excess(known, current.duplicates, current.rows)
+    if beyond < floor:
+        return []
+    share = current.duplicates.rows / current.rows
+    return [Check("duplicates", None, f"{share:.1%} of the rows repeat others whole, {beyond:+.1%} on the reference")]
 
 
 def _column(name: str, reference: ColumnProfile | None, current: ColumnProfile | None) -> Check | None:

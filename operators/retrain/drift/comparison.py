@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from retrain.drift import wording
 from retrain.drift.calibration import calibrate
-from retrain.drift.checks import schema_checks
+from retrain.drift.checks import duplicates, extra_columns, schema_checks
 from retrain.drift.classifier import classify
 from retrain.drift.dependence import dependence
+from retrain.drift.effects import effects
 from retrain.drift.evidence import CHECKS, WEIGHTS, Evidence, gather
 from retrain.drift.profiles import Profile
 from retrain.drift.profiling import as_profile
@@ -49,6 +50,7 @@ def compare(
     judged = min(reference.rows, current.rows) >= limits.min_rows
     evidence: list[Evidence] = []
     past = [as_profile(one, reference) for one in history]
+    faults += duplicates(reference, current, past, limits.duplicate_share)
     if judged:
         faulty = {check.column for check in faults}
         names = [name for name in current.columns if name in reference.columns and name not in faulty]
@@ -92,7 +94,8 @@ def _verdict(
         for item in alarms
         if item.measure in CHECKS
     ]
-    checks = (*faults, *quality)
+    # Two tests may fail one check of a column: the one that is further above its floor speaks.
+    checks = (*faults, *{(check.name, check.column): check for check in reversed(quality)}.values())
     status = DriftStatus.OK if judged else DriftStatus.INCONCLUSIVE
     if checks or alarms:
         status = DriftStatus.DRIFT
@@ -101,7 +104,7 @@ def _verdict(
     return DriftVerdict(
         status=status,
         columns=_columns(reference, current, faults, evidence, limits, judged=judged),
-        checks=checks,
+        checks=(*checks, *extra_columns(reference, current)),
         drivers=tuple(dict.fromkeys(drivers)),
         reference_rows=reference.rows,
         current_rows=current.rows,
@@ -140,7 +143,8 @@ def _columns(
             status, rows = DriftStatus.INCONCLUSIVE, min(reference.rows, current.rows)
             columns[name] = ColumnDrift(status, None, None, None, f"{rows} rows are too few to judge")
         else:
-            columns[name] = _column(name, reference, [item for item in evidence if name in item.columns], limits)
+            judgement = _column(name, reference, [item for item in evidence if name in item.columns], limits)
+            columns[name] = replace(judgement, effects=effects(reference.columns[name], current.columns[name]))
     return columns
 
 

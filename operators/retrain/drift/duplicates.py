@@ -2,8 +2,12 @@
 
 How many rows repeat depends on how many rows there are: with few columns of few levels nearly all do. So the counts of
 two tables are not compared, but the current one with the most that rows like the reference's could give at its size.
-Of rows drawn independently from any distribution, the number of repeated rows is a self-bounding function; its tails
-are those of Boucheron, Lugosi and Massart (2009), "On concentration of self-bounding functions", theorem 1 with a = 2.
+Two bounds that hold for independent rows of any distribution, and either of them may prove a surge:
+
+contents   Whether each content comes more than once is negatively associated over the contents (Joag-Dev and Proschan
+           1983), so their number has Chernoff's tails. More rows repeat more contents, at most as pairs grow.
+surplus    The rows beyond the first of each content are a self-bounding function: Boucheron, Lugosi and Massart (2009),
+           theorem 1 with a = 2. Their share only grows with the number of rows. Needs all contents on both sides.
 """
 
 import math
@@ -15,8 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Chance, on an unchanged table, of so many repeated rows. No assumption about the rows stands behind it.
-IMPLAUSIBLE = 1e-6
+# Chance, on an unchanged table, of so many repeated rows: two bounds, each of them with two sides.
+IMPLAUSIBLE = 1e-4
+_LOG = math.log(4 / IMPLAUSIBLE)
 
 
 @dataclass(frozen=True)
@@ -61,30 +66,39 @@ def excess(reference: Sequence[tuple[Duplicates, int]], current: Duplicates, row
     """
     if not rows or not reference:
         return 0.0
-    allowed = max(_allowed(known, known_rows, current, rows) for known, known_rows in reference)
-    whole = current.share == 1.0 and all(known.share == 1.0 for known, _ in reference)
-    found = current.surplus if whole else current.contents
-    beyond = found - allowed
-    if beyond <= 0 or math.exp(-(beyond**2) / (4 * allowed + 5 * beyond / 3)) >= IMPLAUSIBLE:
+    tables = [(known, min(known.within, known_rows), known_rows) for known, known_rows in reference]
+    if any(block < 2 for _, block, _ in tables):
         return 0.0
+    whole = current.share == 1.0 and all(known.share == 1.0 for known, _ in reference)
+    most = max(_contents(known, block, rows) for known, block, _ in tables) * current.share
+    proven = current.contents > most and _chernoff(current.contents, most) > _LOG
+    if whole and not proven:
+        most = max(_surplus(known, block, known_rows, rows) for known, block, known_rows in tables)
+        beyond = current.surplus - most
+        proven = beyond > 0 and beyond**2 / (4 * most + 5 * beyond / 3) > _LOG
     natural = max(known.rows / max(1, known_rows) for known, known_rows in reference)
-    return max(0.0, current.rows / rows - natural)
+    return max(0.0, current.rows / rows - natural) if proven else 0.0
 
 
-def _allowed(known: Duplicates, known_rows: int, current: Duplicates, rows: int) -> float:
-    """Bound the expected count in the current table, at a confidence of 1 - IMPLAUSIBLE.
+def _contents(known: Duplicates, block: int, rows: int) -> float:
+    """Bound the expected number of contents that come more than once among `rows` rows."""
+    low, high = float(known.contents), known.contents + 3 * _LOG + 3 * math.sqrt(_LOG * (known.contents + 1))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _chernoff(known.contents, middle) > _LOG else (middle, high)
+    return high / known.share * max(1.0, _pairs(rows) / _pairs(block))
 
-    Surplus rows are compared where all contents were looked at on both sides. Otherwise contents are, each of which
-    counts once: whether the hash of one very frequent row is among those looked at decides nothing then.
-    """
-    whole = known.share == current.share == 1.0
-    log = math.log(1 / IMPLAUSIBLE)
-    expected = (math.sqrt(log) + math.sqrt(log + (known.surplus if whole else known.contents))) ** 2 / known.share
-    block = min(known.within, known_rows)
-    if block < 2:
-        return math.inf
-    blocks = known_rows / block
-    if rows > block:
-        # As pairs grow, which no distribution exceeds.
-        return expected / blocks * (rows * (rows - 1)) / (block * (block - 1)) * current.share
-    return expected / blocks * (rows / block if whole else 1.0) * current.share
+
+def _surplus(known: Duplicates, block: int, known_rows: int, rows: int) -> float:
+    """Bound the expected number of surplus rows among `rows` rows."""
+    expected = (math.sqrt(_LOG) + math.sqrt(_LOG + known.surplus)) ** 2 * block / known_rows
+    return expected * (_pairs(rows) / _pairs(block) if rows > block else rows / block)
+
+
+def _chernoff(count: float, expected: float) -> float:
+    """Return the exponent of Chernoff's bound on a count so far from what is expected."""
+    return (count * math.log(count / expected) if count else 0.0) - count + expected
+
+
+def _pairs(rows: int) -> float:
+    return rows * (rows - 1) / 2

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from retrain.drift import statistics
+from retrain.drift.effects import govern
 from retrain.drift.profiles import ColumnProfile, Kind
+from retrain.drift.ranges import beyond_range
 from retrain.drift.sketch import cells, shared_grid
 from retrain.drift.statistics import Finding
 from retrain.drift.thresholds import Thresholds
@@ -29,6 +31,7 @@ WEIGHTS = {
     "missing_share": 0.2,
     "infinite_share": 0.2,
     "unknown_share": 1.5,
+    "beyond_share": 0.05,
     "dependence": 2.0,
     "classifier": 0.3,
 }
@@ -39,6 +42,7 @@ CHECKS = {
     "outlier_share": "outliers",
     "range_share": "range",
     "unknown_share": "unknown_categories",
+    "beyond_share": "range",
 }
 NUMERIC: Mapping[str, Callable[..., Finding]] = {
     "ks_d": statistics.ks,
@@ -109,6 +113,10 @@ def gather(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds)
         found += _numeric(reference, current, limits)
     elif reference.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
         found += _categorical(reference, current, limits)
+    if limits.effects:
+        faults = [item for item in found if item.measure in CHECKS]
+        shifts = [item for item in found if item.measure not in CHECKS]
+        found = [*faults, *govern(shifts, reference, current, limits.effects)]
     return found
 
 
@@ -151,7 +159,9 @@ def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
             finding, size = _tempered(_mostly_wider(finding), _mostly_wider(spread))
             size = min(size, _both_sides(finding.effect, rows_r, rows_c))
         found.append(_evidence(current.name, measure, finding, limits, size=size))
-    return found
+    beyond = beyond_range(reference, current)
+    # As above: where no row is beyond the range there is nothing to test, and no alpha to spend.
+    return [*found, _evidence(current.name, "beyond_share", beyond, limits)] if beyond.effect else found
 
 
 def _tempered(ranks: Finding, unit: Finding) -> tuple[Finding, float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from retrain.drift.evidence import Evidence
 from retrain.drift.profiles import MIXED, ColumnProfile, Kind, Profile
-from retrain.records import DriftStatus, DriftVerdict
+from retrain.records import CheckLevel, DriftStatus, DriftVerdict
 
 NAMED_DRIVERS = 5
 
@@ -17,6 +17,7 @@ _PHRASES = {
     "infinite_share": "{effect:+.1%} of the rows infinite",
     "outlier_share": "{effect:+.1%} of the rows beyond the reference's outer 0.5% on either side",
     "range_share": "{effect:.1%} of the rows further out than three times the reference's extreme",
+    "beyond_share": "{effect:.1%} of the rows beyond all values that the reference held",
     "unknown_share": "{effect:.1%} more rows than expected with categories the reference never showed",
 }
 _PHRASES_OF_PAIRS = {
@@ -66,8 +67,8 @@ def summary(verdict: DriftVerdict, reference: Profile) -> str:
     severity = f", severity {verdict.severity}" if verdict.severity else ""
     shape = f", {verdict.shape}" if verdict.shape else ""
     parts = [f"Drift of {' and '.join(verdict.kinds) or 'the table'}{severity}{shape}: {rows}."]
-    if verdict.checks:
-        named = [f"{check.name} ({check.column or 'table'})" for check in verdict.checks]
+    if any(check.level is CheckLevel.FAULT for check in verdict.checks):
+        named = [f"{one.name} ({one.column or 'table'})" for one in verdict.checks if one.level is CheckLevel.FAULT]
         parts.append(f"Failed checks: {_listing(named)}.")
     shown = verdict.drivers[:NAMED_DRIVERS]
     parts += [f"{name} ({reference.role(name)}): {verdict.columns[name].reason}." for name in shown]

@@ -8,6 +8,7 @@ from retrain.records.release import Alarm, Approval, ApprovalRule, OnTimeout, Ro
 from retrain.records.streams import RELEASES, Kind, dataset_stream, model_stream
 from retrain.records.verdicts import (
     Check,
+    CheckLevel,
     ColumnDrift,
     DriftSeverity,
     DriftShape,
@@ -30,6 +31,7 @@ __all__ = [
     "Approval",
     "ApprovalRule",
     "Check",
+    "CheckLevel",
     "ColumnDrift",
     "DataRead",
     "DataRef",

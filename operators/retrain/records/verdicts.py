@@ -41,6 +41,13 @@ class DriftShape(StrEnum):
     RECURRING = "recurring"
 
 
+class CheckLevel(StrEnum):
+    """`fault`: the verdict is drift; `warning`: recorded, and by itself no alarm."""
+
+    FAULT = "fault"
+    WARNING = "warning"
+
+
 class PerformanceStatus(StrEnum):
     """`decay`: the loss is both significantly and materially higher than at promotion."""
 
@@ -104,11 +111,15 @@ class Check:
     name: str
     column: str | None
     reason: str
+    level: CheckLevel = CheckLevel.FAULT
 
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """One column's comparison: is it real (`p_value` of `test`) and does it matter (`effect` by `effect_name`)."""
+    """One column's comparison: is it real (`p_value` of `test`) and does it matter (`effect` by `effect_name`).
+
+    `effects` are all measures of how far the two sides are apart, by name (`retrain.drift.effects.MEASURES`).
+    """
 
     status: DriftStatus
     effect: float | None
@@ -116,6 +127,7 @@ class ColumnDrift:
     test: str | None
     reason: str
     effect_name: str | None = None
+    effects: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
