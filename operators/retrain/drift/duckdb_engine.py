@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from retrain.drift.duckdb_repeats import count_repeats, up_to
 from retrain.drift.duplicates import Duplicates
 from retrain.drift.profiles import LEVELS, Profile
 from retrain.drift.tables import SKETCH_ROWS, Drawn, Facts, Field, Options, plain, profile_table, share_for
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MEMORY = "400MB"
+MEMORY = "256MB"
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _NUMBERS = (*_INTEGERS, "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 _TIMES = ("DATE", "TIME", "TIMESTAMP", "INTERVAL")
@@ -43,7 +44,6 @@ _CSV_NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/
 # Columns that Parquet scans have without any file holding them: a row's place.
 _PLACE = ("file_row_number", "file_index")
 _ROW = "(file_index::BIGINT * 1099511627776 + file_row_number)"
-_HASHES = 2**64
 
 
 class UnsuitableError(Exception):
@@ -127,7 +127,7 @@ class DuckTable:
         shown = [field for field in fields if not field.private]
         numeric = [field for field in fields if field.numeric]
         few, many = share_for(size, self.rows), share_for(SKETCH_ROWS, self.rows)
-        sampled = _up_to(few)
+        sampled = up_to(few)
         inner, outer = [], []
         for index, field in enumerate(fields):
             inner.append(f"{self._plain(field)} AS c{index}")
@@ -138,7 +138,7 @@ class DuckTable:
         if not outer:
             return Drawn({}, {})
         rows = f"(SELECT {', '.join([*inner, f'{_ROW} AS place', f'hash({_ROW}) AS h'])} FROM {self._relation})"  # noqa: S608
-        query = f"SELECT place, h, {', '.join(outer)} FROM {rows} WHERE {_up_to(many if numeric else few)}"  # noqa: S608
+        query = f"SELECT place, h, {', '.join(outer)} FROM {rows} WHERE {up_to(many if numeric else few)}"  # noqa: S608
         drawn = self._connection.sql(query).to_arrow_table()
         place, hashes = drawn["place"].to_numpy(), drawn["h"].to_numpy()
         chosen = np.argpartition(hashes, size - 1)[:size] if size < len(hashes) else np.arange(len(hashes))
@@ -178,13 +178,10 @@ class DuckTable:
         found = self._connection.execute(query).fetchall()
         return [(level_name(one, field.family), int(count)) for one, count, _ in found], found[0][2] if found else 0
 
-    def duplicates(self, fields: Sequence[Field]) -> Duplicates:
-        """Look for repeated rows among the contents whose hash is small, at most about `SKETCH_ROWS` of them."""
-        share = share_for(SKETCH_ROWS, self.rows)
-        hashed = f"SELECT hash({', '.join(_quoted(field.name) for field in fields)}) AS h FROM {self._relation}"  # noqa: S608
-        query = f"SELECT count(*) AS n FROM ({hashed}) WHERE {_up_to(share)} GROUP BY h HAVING n > 1"  # noqa: S608
-        counts = self._connection.sql(query).to_arrow_table()["n"].to_numpy()
-        return Duplicates.of_counts(counts, self.rows, share)
+    def duplicates(self, fields: Sequence[Field]) -> Duplicates | None:
+        """Look for them by hashes."""
+        columns = [_quoted(field.name) for field in fields]
+        return count_repeats(self._connection, self._relation, _ROW, columns, self.rows)
 
     def _aggregates(self, field: Field, centre: float) -> list[str]:
         name = _quoted(field.name)
@@ -292,10 +289,6 @@ def _cells(column: Any) -> tuple[Any, ...]:
     cells = column.to_pylist()
     as_they_are = of.is_integer(column.type) or of.is_string(column.type) or of.is_boolean(column.type)
     return tuple(cells) if as_they_are else tuple(map(plain, cells))
-
-
-def _up_to(share: float) -> str:
-    return "true" if share >= 1 else f"h <= {int(share * _HASHES)}"
 
 
 def _quoted(name: str) -> str:

@@ -45,6 +45,13 @@ class Duplicates:
         repeated = counts[counts > 1]
         return cls(int(repeated.sum() - len(repeated)), len(repeated), rows, share)
 
+    @classmethod
+    def of_hashes(cls, hashes: "NDArray[np.uint64]", rows: int, share: float = 1.0) -> "Duplicates":
+        """Count from one hash for each row that was looked at."""
+        import numpy as np
+
+        return cls.of_counts(np.unique(hashes, return_counts=True)[1], rows, share)
+
     @property
     def rows(self) -> int:
         """How many rows could be dropped without losing a content; an estimate where `share` is not 1."""

@@ -161,7 +161,7 @@ def _duplicates(columns: "Sequence[pd.Series]") -> Duplicates:
     for column in columns:
         # Order matters: two columns that swap their values are another row.
         combined = combined * np.uint64(0x9E3779B97F4A7C15) + _hashes(column)
-    return Duplicates.of_counts(np.unique(combined, return_counts=True)[1], len(combined))
+    return Duplicates.of_hashes(combined, len(combined))
 
 
 def _hashes(column: "pd.Series") -> Any:

@@ -167,6 +167,15 @@ def test_both_engines_count_the_same_repeated_rows(make_table, tmp_path, streame
     assert found == drift.profile(doubled).duplicates == Duplicates(surplus=60, contents=50, within=460)
 
 
+def test_repeated_rows_of_a_wide_table_differ_in_any_column(tmp_path, streamed):
+    table = pd.DataFrame(np.random.default_rng(0).integers(0, 50, (300, 70)), columns=[f"c{n}" for n in range(70)])
+    table = pd.concat([table, table.iloc[:40]], ignore_index=True)
+    table.loc[320:, "c69"] += 1
+    table.to_parquet(tmp_path / "x.parquet")
+    found = drift.profile(tmp_path / "x.parquet").duplicates
+    assert found == drift.profile(table).duplicates == Duplicates(surplus=20, contents=20, within=340)
+
+
 def test_repeated_rows_of_a_large_file_are_estimated(tmp_path, streamed):
     values = np.random.default_rng(0).normal(size=500_000)
     values[-25_000:] = values[:25_000]
