@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any
 from retrain.drift.duckdb_repeats import count_repeats, up_to
 from retrain.drift.duplicates import Duplicates
 from retrain.drift.profiles import LEVELS, Profile
-from retrain.drift.tables import SKETCH_ROWS, Drawn, Facts, Field, Options, plain, profile_table, share_for
+from retrain.drift.tables import (
+    SKETCH_ROWS,
+    Drawn,
+    Facts,
+    Field,
+    Options,
+    flags,
+    level_name,
+    moments,
+    plain,
+    profile_table,
+    share_for,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,13 +232,6 @@ class DuckTable:
         return tuple(row)
 
 
-def level_name(level: Any, family: str) -> str:
-    """Give each level one name, however the number or flag behind it is stored."""
-    if family == "number":
-        return str(int(level)) if float(level).is_integer() else repr(float(level))
-    return str(level)
-
-
 def _facts(field: Field, answers: Sequence[Any], centre: float) -> Facts:
     if field.numeric:
         there, values, low, high, total, squares, distinct = answers
@@ -238,21 +243,6 @@ def _facts(field: Field, answers: Sequence[Any], centre: float) -> Facts:
     if field.family == "boolean":
         return Facts(int(answers[0]), levels=flags(int(answers[0]), int(answers[1])))
     return Facts(int(answers[0]), distinct=int(answers[1]))
-
-
-def flags(there: int, true: int) -> tuple[tuple[str, int], ...]:
-    """Return the levels of a boolean column, the more frequent first."""
-    counts = [("False", there - true), ("True", true)]
-    return tuple(sorted([one for one in counts if one[1]], key=lambda one: (-one[1], one[0])))
-
-
-def moments(rows: int, total: float | None, squares: float | None, centre: float) -> tuple[float | None, float | None]:
-    """Return mean and (population) standard deviation from the sums of differences from `centre`."""
-    if not rows or total is None or squares is None:
-        return None, None
-    shift = float(total) / rows
-    variance = float(squares) / rows - shift**2
-    return centre + shift, math.sqrt(max(0.0, variance)) if math.isfinite(variance) else None
 
 
 def _range_and_moments(number: str, centre: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""Read a source and profile it: a DataFrame, a path or URI (also a glob or a folder), a DataRef, or several."""
+"""Read a source and profile it: a DataFrame, a path or URI (also a glob, a folder, a table), a DataRef, or several."""
 
 import functools
 import logging
@@ -41,7 +41,7 @@ def profile(
     error, so that `compare` can name it. `categorical` names numbers and strings to compare as levels whatever their
     number. Of `pii` columns no value is kept, neither in the sample nor as a level or a quantile.
     Parquet, and CSV from 64 MB on, is streamed in bounded memory, whatever its size; a digest is proven before.
-    The profile itself is bounded.
+    A table (`sql://`, see `retrain.data.sql`) is counted in its database. The profile itself is bounded.
     """
     wanted = None if columns is None else tuple(dict.fromkeys([*columns, *filter(None, (target, prediction))]))
     options = Options(wanted, tuple(categorical or ()), target, prediction, tuple(pii))
@@ -74,6 +74,11 @@ def _profile_together(batch: "Sequence[Source]", options: Options) -> Iterator[P
     from retrain.drift.duckdb_engine import UnsuitableError
     from retrain.drift.pandas_engine import profile_frame
 
+    if uri := _table(batch[0]):
+        from retrain.drift.sql_engine import profile_sql
+
+        yield profile_sql(uri, options)
+        return
     if all(map(_is_streamed, batch)):
         try:
             yield _streamed(batch, options)
@@ -117,8 +122,14 @@ def _schema(stream: Any) -> list[tuple[str, str]]:
         raise UnsuitableError(f"{type(error).__name__}: {error}") from error
 
 
+def _table(source: Any) -> str | None:
+    """Return the address of a source that is a table in a database."""
+    uri = source.uri if isinstance(source, DataRef) else source
+    return uri if isinstance(uri, str) and uri.startswith("sql://") else None
+
+
 def _is_file(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike | DataRef)
+    return isinstance(source, str | os.PathLike | DataRef) and not _table(source)
 
 
 def _is_parquet(source: Any) -> bool:
@@ -157,7 +168,7 @@ def _parts(source: Any) -> Iterator[Any]:
         if not source:
             raise UnreadableDataError("there is no source to profile", expected="at least one")
         yield from source
-    elif isinstance(source, str | os.PathLike):
+    elif isinstance(source, str | os.PathLike) and not _table(source):
         yield from _files(os.fspath(source))
     else:
         yield source

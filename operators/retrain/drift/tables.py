@@ -171,6 +171,28 @@ def estimate_distinct(counts: "NDArray[np.int64]", rows: int) -> int:
     return min(rows, len(counts) + round(unseen))
 
 
+def level_name(level: Any, family: str) -> str:
+    """Give each level one name, however the number or flag behind it is stored."""
+    if family == "number":
+        return str(int(level)) if float(level).is_integer() else repr(float(level))
+    return str(level)
+
+
+def flags(there: int, true: int) -> tuple[tuple[str, int], ...]:
+    """Return the levels of a boolean column, the more frequent first."""
+    counts = [("False", there - true), ("True", true)]
+    return tuple(sorted([one for one in counts if one[1]], key=lambda one: (-one[1], one[0])))
+
+
+def moments(rows: int, total: float | None, squares: float | None, centre: float) -> tuple[float | None, float | None]:
+    """Return mean and (population) standard deviation from the sums of differences from `centre`."""
+    if not rows or total is None or squares is None:
+        return None, None
+    shift = float(total) / rows
+    variance = float(squares) / rows - shift**2
+    return centre + shift, math.sqrt(max(0.0, variance)) if math.isfinite(variance) else None
+
+
 def plain(value: Any) -> Any:
     """Turn a cell into a JSON value; an infinite one into None."""
     if value is None or isinstance(value, str | bool):
