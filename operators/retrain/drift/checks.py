@@ -38,12 +38,12 @@ def extra_columns(reference: Profile, current: Profile) -> list[Check]:
 def duplicates(reference: Profile, current: Profile, past: Sequence[Profile], floor: float) -> list[Check]:
     """Name a surge of rows that repeat others whole, beyond `floor` and what reference or past partitions explain.
 
-    Only between profiles of the same columns: rows that are told apart by a column more repeat less often.
+    Only where reference and current rows were compared in the same columns.
     """
-    same = [one for one in (reference, *past) if one.duplicates and set(one.columns) == set(current.columns)]
-    if current.duplicates is None or reference not in same:
+    if not (reference.duplicates and current.duplicates and reference.duplicates.columns == current.duplicates.columns):
         return []
-    known = [(one.duplicates, one.rows) for one in same if one.duplicates]
+    tables = [(one.duplicates, one.rows) for one in (reference, *past)]
+    known = [(found, rows) for found, rows in tables if found and found.columns == current.duplicates.columns]
     beyond = excess(known, current.duplicates, current.rows)
     if beyond < floor:
         return []

@@ -94,8 +94,11 @@ def _verdict(
         for item in alarms
         if item.measure in CHECKS
     ]
-    # Two tests may fail one check of a column: the one that is further above its floor speaks.
-    checks = (*faults, *{(check.name, check.column): check for check in reversed(quality)}.values())
+    named: dict[tuple[str, str | None], Check] = {}
+    for check in quality:
+        # Two tests may fail one check of a column: the one that is further above its floor speaks.
+        named.setdefault((check.name, check.column), check)
+    checks = (*faults, *named.values())
     status = DriftStatus.OK if judged else DriftStatus.INCONCLUSIVE
     if checks or alarms:
         status = DriftStatus.DRIFT

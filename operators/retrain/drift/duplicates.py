@@ -10,9 +10,10 @@ surplus    The rows beyond the first of each content are a self-bounding functio
            theorem 1 with a = 2. Their share only grows with the number of rows. Needs all contents on both sides.
 """
 
+import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ class Duplicates:
     `surplus` counts the rows beyond the first of each content, `contents` the contents that come more than once.
     `share` is the share of all contents that was looked at, chosen by a hash of the row (1.0: all of them), so that
     rows that are equal are looked at together. `within` is how many rows were looked through as one table; the parts of
-    a merged profile are not searched for each other's rows.
+    a merged profile are not searched for each other's rows. `columns` stands for the columns that rows were compared
+    in: with a column more rows repeat less often, so that only counts of the same columns can be compared.
     """
 
     surplus: int
     contents: int
     within: int
     share: float = 1.0
+    columns: str = ""
 
     @classmethod
     def of_counts(cls, counts: "NDArray[np.int64]", rows: int, share: float = 1.0) -> "Duplicates":
@@ -57,13 +60,19 @@ class Duplicates:
         """How many rows could be dropped without losing a content; an estimate where `share` is not 1."""
         return round(self.surplus / self.share)
 
-    def merge(self, other: "Duplicates") -> "Duplicates":
-        """Count both tables' rows, each within itself."""
+    def of_columns(self, names: Iterable[str]) -> "Duplicates":
+        """Return the counts marked with the columns they are about."""
+        return replace(self, columns=hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16])
+
+    def merge(self, other: "Duplicates") -> "Duplicates | None":
+        """Count both tables' rows, each within itself; None where they are about other columns."""
+        if self.columns != other.columns:
+            return None
         share = min(self.share, other.share)
         scaled = [(part.surplus * share / part.share, part.contents * share / part.share) for part in (self, other)]
         filled = [part.within for part in (self, other) if part.within]
         surplus, contents = (round(sum(part[i] for part in scaled)) for i in (0, 1))
-        return Duplicates(surplus, contents, min(filled, default=0), share)
+        return Duplicates(surplus, contents, min(filled, default=0), share, self.columns)
 
 
 def excess(reference: Sequence[tuple[Duplicates, int]], current: Duplicates, rows: int) -> float:

@@ -50,7 +50,7 @@ def profile_frame(frame: "pd.DataFrame", options: Options) -> Profile:
         categorical=options.categorical,
         pii=options.pii,
         absent=options.absent(present),
-        duplicates=_duplicates(list(series.values())) if series else None,
+        duplicates=_duplicates(list(series.values())).of_columns(series) if series else None,
     )
 
 

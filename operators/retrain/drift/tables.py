@@ -146,8 +146,13 @@ def profile_table(engine: Engine, options: Options) -> Profile:
         categorical=options.categorical,
         pii=options.pii,
         absent=options.absent(found),
-        duplicates=engine.duplicates(fields) if fields else None,
+        duplicates=_duplicates(engine, fields),
     )
+
+
+def _duplicates(engine: Engine, fields: Sequence[Field]) -> Duplicates | None:
+    found = engine.duplicates(fields) if fields else None
+    return found.of_columns(field.name for field in fields) if found else None
 
 
 def sample_size(rows: int, columns: int) -> int:

@@ -164,7 +164,7 @@ def test_both_engines_count_the_same_repeated_rows(make_table, tmp_path, streame
     doubled = pd.concat([table, table.iloc[:50], table.iloc[:10]], ignore_index=True)
     doubled.to_parquet(tmp_path / "x.parquet")
     found = drift.profile(tmp_path / "x.parquet").duplicates
-    assert found == drift.profile(doubled).duplicates == Duplicates(surplus=60, contents=50, within=460)
+    assert found == drift.profile(doubled).duplicates == Duplicates(60, 50, within=460).of_columns(table)
 
 
 def test_repeated_rows_of_a_wide_table_differ_in_any_column(tmp_path, streamed):
@@ -173,7 +173,7 @@ def test_repeated_rows_of_a_wide_table_differ_in_any_column(tmp_path, streamed):
     table.loc[320:, "c69"] += 1
     table.to_parquet(tmp_path / "x.parquet")
     found = drift.profile(tmp_path / "x.parquet").duplicates
-    assert found == drift.profile(table).duplicates == Duplicates(surplus=20, contents=20, within=340)
+    assert found == drift.profile(table).duplicates == Duplicates(20, 20, within=340).of_columns(table)
 
 
 def test_repeated_rows_of_a_large_file_are_estimated(tmp_path, streamed):
