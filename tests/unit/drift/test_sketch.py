@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
+from retrain.drift import statistics
 from retrain.drift.sketch import POINTS, QuantileSketch, cells, merge_all, shared_grid
 
 values = st.lists(st.floats(-1e300, 1e300, allow_nan=False), max_size=60)
@@ -72,3 +74,17 @@ def test_cells_hold_every_row_once(a, b):
         rows = cells(sketch, grid)
         assert rows.sum() == len(side)
         assert (rows >= 0).all()
+
+
+@pytest.mark.parametrize("draw", ["normal", "lognormal", "standard_cauchy"])
+def test_p_values_from_sketches_are_within_a_factor_of_two_of_the_exact_ones(draw):
+    generator = np.random.default_rng(3)
+    reference, current = (getattr(generator, draw)(size=30_000) for _ in range(2))
+    current = current + 0.02 * np.subtract(*np.quantile(reference, (0.75, 0.25)))
+    found = []
+    for points in (POINTS, len(reference)):
+        sketches = [QuantileSketch.of(side, points=points) for side in (reference, current)]
+        sides = [cells(sketch, shared_grid(sketches)) for sketch in sketches]
+        found.append([test(*sides).p_value for test in (statistics.ks, statistics.location, statistics.scale)])
+    assert found[1][0] == pytest.approx(stats.ks_2samp(reference, current, method="asymp").pvalue)
+    assert np.abs(np.log2(np.array(found[0]) / np.array(found[1]))).max() < 1
