@@ -39,6 +39,10 @@ DEAD_RUNS = {
     "run": ["ingest: before the commit", "train: registered", "promote: between ledger and alias"],
     "sweep": ["plan: claimed", "promote: before the ledger"],
 }
+# A worker that dies between the answer of a person and its record has to ask again: Airflow keeps it for one try only.
+APPROVE = ["approve: about to ask", "approve: answered, not recorded", "approve: recorded"]
+ASKED = ["approve: about to ask", "promote: before the ledger"]
+ROLLBACK = ["rollback: before the ledger", "rollback: between ledger and alias", "rollback: rolled back"]
 
 
 def arm(world: World, model: str, points: list[str]) -> None:
@@ -68,6 +72,26 @@ def battlefield(world: World) -> World:
     for model in (*DEAD_RUNS, *STAGES):
         world.begin(f"kill-{model}")
     return world
+
+
+@pytest.fixture(scope="module")
+def released(world: World) -> World:
+    """Models whose workers die while a person is asked, and while one is rolled back."""
+    arm(world, "kill-approve", APPROVE)
+    arm(world, "kill-asked", ASKED)
+    for model in ("approve", "asked", "rollback"):
+        world.begin(f"kill-{model}")
+    return world
+
+
+def answer(world: World, model: str) -> bool:
+    """Approve what is asked in the latest run of the model's training, if something is."""
+    dag = f"{model}.train"
+    for run in world.airflow.runs(dag):
+        if world.question(dag, run["dag_run_id"]) is not None:
+            world.answer(dag, run["dag_run_id"], "Approve", by=world.second, comment="fine")
+            return True
+    return False
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -161,3 +185,50 @@ def test_killing_the_scheduler_and_its_workers_promotes_once(battlefield: World)
     world.wait(f"{model} to be promoted", lambda: world.finished(model))
     world.wait("both trainings to end", lambda: not any(map(is_alive, map(int, held.read_text().split()))))
     assert_whole(world, model)
+
+
+def test_a_worker_that_dies_around_a_question_neither_loses_nor_doubles_the_answer(released: World) -> None:
+    world, model = released, "kill-approve"
+    world.wait(f"{model} to be promoted", lambda: (answer(world, model), world.finished(model))[1], pause=1)
+    assert sprung(world, model) == APPROVE
+    (asked,) = world.events(model, Kind.ASKED)
+    (approved,) = world.events(model, Kind.APPROVED)
+    (promoted,) = world.events(model, Kind.PROMOTED)
+    assert approved.key == asked.key
+    assert (approved.actor, promoted.payload["approved_by"]) == ("second", "second")
+    assert_whole(world, model)
+
+
+def test_the_next_runs_ask_and_promote_what_dead_runs_have_left(released: World) -> None:
+    world, model = released, "kill-asked"
+
+    def push() -> bool:
+        """Answer what is asked; wake the next run where the last one is dead."""
+        if not answer(world, model) and world.idle(model) and sprung(world, model) and not world.finished(model):
+            world.wake(model)
+        return world.finished(model)
+
+    world.wait(f"{model} to be promoted", push, pause=2)
+    assert sprung(world, model) == ASKED
+    assert Counter(run["state"] for run in world.airflow.runs(f"{model}.train"))["failed"] == 2
+    (judged,) = world.events(model, Kind.JUDGED)
+    (approved,) = world.events(model, Kind.APPROVED)
+    assert approved.key == judged.key
+    assert_whole(world, model)
+
+
+def test_a_worker_that_dies_during_a_rollback_ends_in_one(released: World) -> None:
+    world, model = released, "kill-rollback"
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    world.land(model, "2024-03")
+    world.run(f"{model}.data")
+    world.wait("the second version", lambda: len(world.events(model, Kind.PROMOTED)) == 2 and world.finished(model))
+    assert world.aliases(model) == {"champion": "2", "previous": "1"}
+    arm(world, model, ROLLBACK)
+    run = world.run(f"{model}.rollback", {"reason": "wrong prices"})
+    assert world.state(f"{model}.rollback", run) == "success"
+    assert sprung(world, model) == ROLLBACK
+    (event,) = world.events(model, Kind.ROLLED_BACK)
+    assert (event.payload["version"], event.payload["previous"]) == ("1", "2")
+    assert world.aliases(model) == {"champion": "1", "previous": "2"}
+    assert world.ledger.verify().ok

@@ -225,9 +225,24 @@ class World:
         return None if found["response_received"] else found
 
     def answer(self, dag_id: str, run_id: str, chosen: str, *, by: Airflow, **form: Any) -> None:
-        """Wait until a person is asked, and answer in the name of `by`."""
+        """Wait until a person is asked, and answer in the name of `by`.
+
+        Not at once: as long as a busy scheduler has not taken note that the task waits, it takes one that goes on for
+        lost, and a task that is tried again has to ask again.
+        """
         self.wait(f"the question of {dag_id}", lambda: self.question(dag_id, run_id))
+        time.sleep(4)
         by.call("PATCH", self._question(dag_id, run_id), {"chosen_options": [chosen], "params_input": form})
+
+    def settle(self, dag_id: str, run_id: str, chosen: str, *, by: Airflow, **form: Any) -> str:
+        """Answer as often as it is asked, until the run has ended; returns its state."""
+
+        def ended() -> str:
+            if self.question(dag_id, run_id) is not None:
+                self.answer(dag_id, run_id, chosen, by=by, **form)
+            return state if (state := self.state(dag_id, run_id)) in ENDED else ""
+
+        return str(self.wait(f"the end of {dag_id} {run_id}", ended))
 
     def _question(self, dag_id: str, run_id: str) -> str:
         return f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"

@@ -243,8 +243,9 @@ def _before(history: list[Champion], gone: frozenset[str] = frozenset()) -> str 
     """The champion before this one, as if what was rolled back from, or retired, had never been promoted."""
     line: list[str] = []
     for change in history:
-        if change.kind == Kind.ROLLED_BACK:
-            while line and line[-1] != change.version:
+        # One that is named and was gone back from before comes again: then nothing is undone.
+        if change.kind == Kind.ROLLED_BACK and change.version in line:
+            while line[-1] != change.version:
                 line.pop()
         if not line or line[-1] != change.version:
             line.append(change.version)

@@ -33,6 +33,7 @@ def judge(ledger, version: str, champion: str | None, status: str) -> None:
         (["+1", "+2", "+3", "-1"], None),
         (["+1", "+2", "-1", "+3"], "1"),
         (["+1", "+2", "-1", "+2"], "1"),
+        (["+1", "+2", "-1", "-2"], "1"),
     ],
 )
 def test_a_rollback_never_goes_back_to_what_was_rolled_back_from(ledger, changes: list[str], before) -> None:
