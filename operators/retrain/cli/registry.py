@@ -148,6 +148,7 @@ def promote(
 @click.option("--reason", required=True, help="Why; recorded in the ledger.")
 @click.option("--actor", default=None, help="Who does it; by default the user of this shell.")
 @click.option("--retire", is_flag=True, help="What is gone back from may not become champion again.")
+@click.option("--python", default=None, help="Interpreter that serves, to load the version in; by default this one.")
 @_ledger_option
 @_tracking_option
 @_json_option
@@ -157,6 +158,7 @@ def rollback(
     reason: str,
     actor: str | None,
     retire: bool,
+    python: str | None,
     ledger_url: str,
     tracking_uri: str,
     as_json: bool,
@@ -173,7 +175,7 @@ def rollback(
     with _open(ledger_url) as ledger:
         target = rollback_target(ledger, model, version)
         digest = digest_of(ledger, model, target.version)
-        check = loads(str(target.model_uri), tracking_uri=tracking_uri, digest=digest)
+        check = loads(str(target.model_uri), tracking_uri=tracking_uri, digest=digest, python=python)
         done = roll_back(ledger, RegistryClient(tracking_uri), model, demand, target=target, check=check)
     if as_json:
         click.echo(json.dumps({**done, "check": check}))

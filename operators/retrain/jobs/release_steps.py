@@ -5,6 +5,7 @@ from typing import Any
 from retrain.exceptions import DataError
 from retrain.jobs.steps import StepContext
 from retrain.records import GateStatus
+from retrain.serving.declaration import Serving
 from retrain.serving.verdict import Limits, Parity, ServingVerdict, failed
 
 # A rollback has a minute in all; what takes longer to load is no help in an emergency.
@@ -16,12 +17,14 @@ KEPT = ("status", "reasons", "digest", "python", "load_seconds", "p50_ms", "memo
 def check_loads(context: StepContext) -> dict[str, Any]:
     """Load versions in a clean process each, feed them their input example, and compare their bytes with those known.
 
-    The input `models` has `model_uri` and `digest` by version; returned is a verdict by version.
+    The process is of the interpreter that the serving check declares. The input `models` has `model_uri` and `digest`
+    by version; returned is a verdict by version.
     """
     seconds = float(context.request.inputs.get("seconds") or CHECK_SECONDS)
-    uri = context.tracking_uri("check_loads")
+    uri, declared = context.tracking_uri("check_loads"), context.spec.serving
+    python = Serving.from_dict(declared).python if declared else None
     return {
-        version: loads(one["model_uri"], tracking_uri=uri, digest=one.get("digest"), seconds=seconds)
+        version: loads(one["model_uri"], tracking_uri=uri, digest=one.get("digest"), seconds=seconds, python=python)
         for version, one in context.required("models", "check_loads").items()
     }
 
@@ -45,7 +48,14 @@ def check_bytes(context: StepContext) -> dict[str, Any]:
     return {"status": GateStatus.FAIL.value, "digest": found, "reasons": [reason]}
 
 
-def loads(model_uri: str, *, tracking_uri: str, digest: str | None, seconds: float = CHECK_SECONDS) -> dict[str, Any]:
+def loads(
+    model_uri: str,
+    *,
+    tracking_uri: str,
+    digest: str | None,
+    seconds: float = CHECK_SECONDS,
+    python: str | None = None,
+) -> dict[str, Any]:
     """Say whether a registered version loads and answers, within `seconds`; an artifact that is gone is a verdict too.
 
     How alike the packages are is not judged: the version was in production, and what counts is whether it works now.
@@ -54,7 +64,7 @@ def loads(model_uri: str, *, tracking_uri: str, digest: str | None, seconds: flo
 
     limits = Limits(parity=Parity.IGNORE, load_seconds=seconds, total_seconds=seconds, calls=20)
     try:
-        verdict = check(model_uri, tracking_uri=tracking_uri, digest=digest, limits=limits)
+        verdict = check(model_uri, python=python, tracking_uri=tracking_uri, digest=digest, limits=limits)
     except DataError as error:
         gone = failed("artifact", str(error))
         verdict = ServingVerdict(GateStatus.FAIL, "process", model_uri, "", (f"artifact: {gone.reason}",), (gone,))

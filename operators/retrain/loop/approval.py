@@ -40,7 +40,9 @@ class Answer:
 
 def overall(judged: Mapping[str, Any]) -> tuple[GateStatus, list[str]]:
     """Return the worse of the gate's status and the serving check's, where there was one, and the reasons of it."""
-    verdicts = [judged["verdict"], *filter(None, [judged.get("serving")])]
+    serving = judged.get("serving") or {}
+    # A model that declares no serving check has a document without a status.
+    verdicts = [judged["verdict"], *([serving] if serving.get("status") else [])]
     order = (GateStatus.FAIL, GateStatus.INCONCLUSIVE, GateStatus.PASS)
     status = min((GateStatus(one["status"]) for one in verdicts), key=order.index)
     return status, [reason for one in verdicts if one["status"] == status for reason in one["reasons"]]
@@ -176,7 +178,11 @@ def _row(name: str, numbers: Mapping[str, Any]) -> str:
 
 
 def _conditions(payload: Mapping[str, Any]) -> list[str]:
-    checks = [*(payload["verdict"].get("conditions") or ()), *((payload.get("serving") or {}).get("checks") or ())]
+    checks = [*(payload["verdict"].get("conditions") or ())]
+    serving = payload.get("serving") or {}
+    # The gate has taken it over among its conditions, unless the verdict comes from elsewhere.
+    if serving.get("status") and "serving check" not in {one["name"] for one in checks}:
+        checks.append({**serving, "name": "serving check", "reason": "; ".join(serving["reasons"])})
     told = [f"| {one['name']} | {one['status']} | {str(one.get('reason', '')).replace('|', '/')} |" for one in checks]
     return ["", "| condition | status | |", "|---|---|---|", *told] if told else []
 

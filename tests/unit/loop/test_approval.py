@@ -75,6 +75,13 @@ def test_the_serving_check_counts_like_the_gate(ledger, gate, serving, expected)
     assert ("serving is" in why) == (serving != "pass" or gate == "pass")
 
 
+def test_a_model_that_declares_no_serving_check_goes_by_its_gate(ledger) -> None:
+    serving = {"status": None, "harmless": True, "reasons": ["no serving check is declared"]}
+    judged = judge(ledger, serving=serving)
+    assert standing(ledger, "returns", judged, RULES["never"])[0] is Standing.PROMOTE
+    assert "no serving check" not in question("returns", judged, RULES["always"], {}, separate=True)[1]
+
+
 def test_the_first_answer_counts_and_there_is_one_only(ledger) -> None:
     judged = judge(ledger)
     yes = record_answer(ledger, "returns", judged, Answer(True, "bo", "go"), actor="dag:x")
@@ -165,14 +172,15 @@ def test_the_evidence_shows_numbers_conditions_links_and_who_may_not_answer(ledg
         actor="ada",
         status="inconclusive",
         requests=[{"trigger": "on_demand", "actor": "ada", "reason": "new labels"}],
-        serving={"status": "pass", "reasons": [], "checks": [{"name": "load", "status": "pass", "reason": "2 s"}]},
+        serving={"status": "pass", "reasons": ["loaded in 2 s"]},
         holdout=["2024-03@v1"],
     )
     links = {"Version in MLflow": "http://m/#/models/returns/versions/2", "Training": ""}
     subject, body = question("returns", judged, Approval("always", 24), links, separate=True)
     assert subject == "Promote version 2 of returns instead of version 1? The gate says inconclusive"
     for shown in (
-        "| all rows | 100 | 0.7000 | 0.7100 | 0.0100 | -0.0050 to 0.0250 | inconclusive |", "| load | pass | 2 s |",
+        "| all rows | 100 | 0.7000 | 0.7100 | 0.0100 | -0.0050 to 0.0250 | inconclusive |",
+        "| serving check | pass | loaded in 2 s |",
         "[Version in MLflow](http://m/#/models/returns/versions/2)", "judged on 2024-03@v1", "new labels (ada)",
         "Not to be answered by ada", "within 24 hours: reject",
     ):  # fmt: skip
