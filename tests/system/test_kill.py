@@ -42,7 +42,7 @@ DEAD_RUNS = {
 # A worker that dies between the answer of a person and its record has to ask again: Airflow keeps it for one try only.
 APPROVE = ["approve: about to ask", "approve: answered, not recorded", "approve: recorded"]
 ASKED = ["approve: about to ask", "promote: before the ledger"]
-ROLLBACK = ["rollback: before the ledger", "rollback: between ledger and alias", "rollback: rolled back"]
+ROLLBACK = ["rollback: before the ledger", "rollback: between ledger and alias", "rollback: shown in MLflow"]
 
 
 def arm(world: World, model: str, points: list[str]) -> None:

@@ -40,7 +40,7 @@ POINTS = {
     "approve: recorded": ("retrain.loop.approval", "record_answer", "after"),
     "rollback: before the ledger": ("retrain.loop.release", "roll_back", "before"),
     "rollback: between ledger and alias": ("retrain.loop.release", "reconcile", "before"),
-    "rollback: rolled back": ("retrain.loop.release", "roll_back", "after"),
+    "rollback: shown in MLflow": ("retrain.loop.release", "finished_rollback", "after"),
     "promote: before the ledger": ("retrain.loop.release", "promote_judged", "before"),
     "promote: between ledger and alias": ("retrain.registry.promotion", "reconcile", "before"),
     "promote: promoted": ("retrain.loop.release", "promote_judged", "after"),
