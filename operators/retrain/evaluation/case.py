@@ -1,11 +1,12 @@
 """A gate's case: the kept predictions, the terms, and what else is known, so that it can be judged again by itself.
 
 The predictions lie in Parquet: `y_true`, what the metric takes under `champion` and `challenger` (several columns
-`challenger_0`, ... for class probabilities), predictions of other kinds under `challenger.label` and the like,
-`sample_weight`, and the columns that slices and groups are made of.
+`challenger_0`, ... for class probabilities), predictions of other kinds under `challenger.label` and the like, those
+of earlier versions under `version_3`, `sample_weight`, and the columns that slices and groups are made of.
 """
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TARGET, WEIGHT = "y_true", "sample_weight"
+# Predictions of earlier versions, kept for comparison.
+_VERSION = re.compile(r"version_\d+(\.|_\d+$|$)")
 KINDS = ("score", "label", "value", "proba")
 _MEASURED = ("p50_ms", "p99_ms", "memory_bytes", "model_bytes")
 
@@ -116,8 +119,10 @@ def prediction(frame: "pd.DataFrame", name: str) -> Any:
 
 def is_reserved(name: str, who: Sequence[str] = ("champion", "challenger"), target: str = TARGET) -> bool:
     """Say whether a column holds predictions, the target or weights, and is nothing to slice by."""
-    return name in (target, WEIGHT) or any(
-        name == one or name.startswith(f"{one}.") or name.removeprefix(f"{one}_").isdigit() for one in who
+    return (
+        name in (target, WEIGHT)
+        or _VERSION.match(name) is not None
+        or any(name == one or name.startswith(f"{one}.") or name.removeprefix(f"{one}_").isdigit() for one in who)
     )
 
 

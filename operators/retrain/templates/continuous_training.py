@@ -286,6 +286,13 @@ class ContinuousTraining:
                 title="Training parameters",
                 description="For this run only; they override those of the declaration.",
             ),
+            "benchmark": Param(
+                None,
+                type=["null", "string"],
+                pattern="^[0-9]+( *, *[0-9]+)*$",
+                title="Compare with versions",
+                description="Such as 3, 5: earlier versions to score on the same rows. Decides nothing.",
+            ),
         }
         with self._dag("train", self._swept(self.wanted), doc, params=form) as dag:
             plan = TrainingPlanOperator(
@@ -294,7 +301,9 @@ class ContinuousTraining:
                 overrides="{{ params.params | tojson }}",
                 **self._common,
             )
-            train = ModelTrainOperator(task_id="train", plan=plan.output, **self._common)
+            train = ModelTrainOperator(
+                task_id="train", plan=plan.output, benchmark="{{ params.benchmark or '' }}", **self._common
+            )
             promote = ModelPromoteOperator(
                 task_id="promote",
                 judged=train.output,

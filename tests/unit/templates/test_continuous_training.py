@@ -183,11 +183,14 @@ def test_settings_reach_every_task() -> None:
 
 def test_the_form_of_a_retraining_asks_for_reason_and_parameters() -> None:
     form = declare().train_dag.params
-    assert form.dump() == {"reason": None, "params": {}}
+    assert form.dump() == {"reason": None, "params": {}, "benchmark": None}
     form.update({"reason": "new labels", "params": {"depth": 3}})
     form.validate()
     with pytest.raises(Exception, match="params"):
         form.update({"params": "deep"})
+    assert form.get_param("benchmark").resolve("3, 12") == "3, 12"
+    with pytest.raises((ValidationError, ValueError)):
+        form.get_param("benchmark").resolve("champion")
 
 
 @pytest.mark.parametrize(
