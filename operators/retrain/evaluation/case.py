@@ -151,12 +151,21 @@ def _obstructed(case: GateCase) -> Verdict:
 
 
 def _serving(case: GateCase) -> list[tuple[str, Finding]]:
-    if case.serving is not None and case.serving.get("status"):
-        said = "; ".join(case.serving.get("reasons") or ()) or "no reason is known"
-        return [("serving check", Finding(GateStatus(case.serving["status"]), said, case.serving.get("p99_ms")))]
+    found = case.serving
+    if found is not None and found.get("status"):
+        status = GateStatus(found["status"])
+        said = "; ".join(found.get("reasons") or ()) or "no reason is known"
+        return [("serving check", Finding(status, _measured(found) if status is GateStatus.PASS else said))]
     if not case.serving_asked:
         return []
     return [("serving check", Finding(GateStatus.INCONCLUSIVE, "it is declared and was not made"))]
+
+
+def _measured(serving: Mapping[str, Any]) -> str:
+    """Say what was measured: where nothing is amiss, the checks one by one are too much to read."""
+    numbers = (("p50_ms", "p50 {:.3g} ms"), ("p99_ms", "p99 {:.3g} ms"), ("memory_bytes", "{:,} bytes of memory"))
+    said = [text.format(serving[name]) for name, text in numbers if serving.get(name) is not None]
+    return ", ".join([f"it loads and answers ({serving.get('mode') or 'process'})", *said])
 
 
 def _time(text: str | None) -> dt.datetime | None:

@@ -148,7 +148,7 @@ def _log_documents(client: Any, evaluated: Evaluated) -> None:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return rows as MLflow keeps a table."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = sorted(dict.fromkeys(name for row in rows for name in row), key=lambda name: name == "reason")
     return {"columns": columns, "data": [[_cell(row.get(name)) for name in columns] for row in rows]}
 
 
