@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
 from retrain.jobs.holdout import holdout_frame, holdout_refs, unseen, weights
+from retrain.jobs.own_code import with_own_code
 from retrain.jobs.scoring import answers, benchmark, champions_answers, checked, hindered, score_both
 from retrain.jobs.steps import StepContext, fingerprint
 from retrain.records import GateStatus
@@ -62,6 +63,7 @@ def serving(context: StepContext) -> dict[str, Any]:
     return {**_short(verdict), "harmless": verdict.harmless, "verdict_uri": uri}
 
 
+@with_own_code
 def evaluate(context: StepContext) -> dict[str, Any]:
     """Score champion and challenger on the same unseen rows and keep the predictions, and the case, by reference.
 
@@ -102,20 +104,18 @@ def evaluate(context: StepContext) -> dict[str, Any]:
     }
 
 
+@with_own_code
 def gate(context: StepContext) -> dict[str, Any]:
     """Judge the kept case by the declared rule and conditions; needs no model, so it can be asked again."""
     from retrain.data import read, storage
     from retrain.evaluation import GateCase, judge_case
     from retrain.training import load_function
-    from retrain.training.usercode import project_path
 
     evaluated = context.outputs.get("evaluate") or context.required("evaluated", "gate")
     case = GateCase.from_dict(storage.read_json(evaluated["case_uri"]))
     frame = read(case.predictions_uri) if case.predictions_uri else None
-    root = context.spec.project_root
-    with project_path(root):
-        verdict = judge_case(case, frame, load=functools.partial(load_function, project_root=root))
-    return verdict.to_dict()
+    load = functools.partial(load_function, project_root=context.spec.project_root)
+    return judge_case(case, frame, load=load).to_dict()
 
 
 def _requests(context: StepContext, declared: "Serving") -> "pd.DataFrame":

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from retrain.cli.judge import command
 from retrain.data import read, storage
-from retrain.evaluation import DataAge, FairnessGap, Latency, ModelSize, Slices
+from retrain.evaluation import Custom, DataAge, FairnessGap, Latency, ModelSize, Slices
 from retrain.registry import RegistryClient
 from scripts.services.mlflow import MlflowServer
 from tests.support.project import Project, orders
@@ -147,6 +147,45 @@ class TestBenchmark:
         assert kept["version_1"].equals(kept["champion"].rename("version_1"))
         assert not any("version_" in name for name in second["gate"]["slices"])
         assert second["gate"]["status"] == "pass"
+
+
+class TestOwnFunctions:
+    def test_a_metric_and_a_condition_of_ones_own_judge_and_a_broken_one_is_named(self, retraining: Retraining) -> None:
+        retraining.project.write(
+            "orders/gates.py",
+            """
+            def cost(y_true, prediction, sample_weight):
+                return float((3 * ((y_true == 1) & (prediction < 0.5)) + ((y_true == 0) & (prediction >= 0.5))).mean())
+
+            def fast(evidence):
+                return evidence.facts["now"] > "2020", "it is later than 2020"
+
+            def broken(evidence):
+                raise ZeroDivisionError("no luck")
+            """,
+        )
+        own = retraining.project.reference("gates")
+        fields = {"metric": f"{own}:cost[score, lower]", "margin": 0.5}
+        spec = retraining.spec(conditions=(Custom("fast", f"{own}:fast").to_dict(),), **fields)
+        first = retraining.done(spec)
+        second = retraining.done(spec, months=("2024-01", "2024-02"), champion=retraining.as_champion(first))
+        verdict = second["gate"]
+        assert (verdict["status"], verdict["metric"]) == ("pass", "cost"), verdict["reasons"]
+        assert "bootstrap" in verdict["reasons"][0]
+        assert verdict["difference"] == pytest.approx(verdict["champion"] - verdict["challenger"])
+        assert verdict["reasons"][-1] == "fast: pass (it is later than 2020)"
+        arguments = [second["evaluate"]["case_uri"], "--json", "--project-root", str(retraining.project.root)]
+        assert json.loads(CliRunner().invoke(command, arguments).stdout) == verdict
+        arrived = retraining.project.partition("2024-11", orders(200, seed=3)).to_dict()
+        watched = retraining.done(
+            spec, champion=retraining.as_champion(first), steps=("performance",), partition=arrived
+        )
+        assert 0 < watched["performance"]["metric"] < 1
+        wrong = retraining.spec(conditions=(Custom("broken", f"{own}:broken").to_dict(),), **fields)
+        result = retraining.run(wrong)
+        assert result.error is not None
+        assert result.error.type == "UserCodeError"
+        assert "'broken' raised ZeroDivisionError: no luck" in result.error.message
 
 
 class TestServing:
