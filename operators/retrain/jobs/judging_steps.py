@@ -44,6 +44,7 @@ def serving(context: StepContext) -> dict[str, Any]:
         verdict = check(
             model_uri,
             python=declared.python,
+            image=declared.image,
             mode=declared.mode,
             tracking_uri=context.tracking_uri("serving"),
             requests=requests,
