@@ -7,7 +7,8 @@ job's own process, meets a model that hangs, dies or prints secrets; and what it
 import datetime as dt
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
@@ -59,6 +60,7 @@ def serving(context: StepContext) -> dict[str, Any]:
         reason = f"the artifact cannot be tried: {error}"
         verdict = ServingVerdict(GateStatus.FAIL, declared.mode.value, model_uri, "", (reason,))
         return {**_short(verdict), "harmless": False, "verdict_uri": None}
+    verdict = _without_private(verdict, requests, context.spec.pii)
     uri = context.store("serving", context.spec.model, f"{fingerprint(verdict.to_dict())}.json")
     storage.write_json(uri, verdict.to_dict())
     return {**_short(verdict), "harmless": verdict.harmless, "verdict_uri": uri}
@@ -117,6 +119,17 @@ def gate(context: StepContext) -> dict[str, Any]:
     frame = read(case.predictions_uri) if case.predictions_uri else None
     load = functools.partial(load_function, project_root=context.spec.project_root)
     return judge_case(case, frame, load=load).to_dict()
+
+
+def _without_private(verdict: "ServingVerdict", requests: "pd.DataFrame", pii: Sequence[str]) -> "ServingVerdict":
+    """Mask private values in what a model said of its requests; what it printed is not kept then."""
+    from retrain.training.privacy import masked
+
+    if not pii:
+        return verdict
+    checks = tuple(replace(check, reason=masked(check.reason, requests, pii)) for check in verdict.checks)
+    reasons = tuple(masked(reason, requests, pii) for reason in verdict.reasons)
+    return replace(verdict, checks=checks, reasons=reasons, output="")
 
 
 def _requests(context: StepContext, declared: "Serving") -> "pd.DataFrame":

@@ -134,7 +134,8 @@ class ModelTrainOperator(RetrainOperator):
             "version": version,
             "champion": plan["champion"]["version"] if plan["champion"] else None,
             "verdict": state["gate"],
-            "serving": state.get("serving"),
+            # None where no check is declared, and where none was made, which the verdict then says.
+            "serving": serving if (serving := state.get("serving")) and serving["status"] else None,
             "case_uri": evaluated["case_uri"],
             "benchmark": evaluated["benchmark"],
             "requests": state["requests"],

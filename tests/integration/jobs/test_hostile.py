@@ -119,6 +119,25 @@ class TestChallenger:
         # Nothing speaks against loading it, so that the gate says it too.
         assert "the challenger cannot be scored: 400 of 400 predictions are NaN" in outputs["gate"]["reasons"][0]
 
+    def test_that_quotes_private_values_is_not_quoted(self, retraining: Retraining) -> None:
+        retraining.project.write(
+            "orders/features.py",
+            """
+            import os
+
+            def prepare(frame):
+                if "IN_TRAINING" not in os.environ:
+                    print("printed", list(frame["shop"]))
+                    raise ValueError(f"cannot read {frame['shop'].iloc[0]!r}")
+                return frame[["items"]].assign(known=frame["shop"].isna())
+            """,
+        )
+        held = orders(400, seed=99).assign(shop="Madame Tussaud")
+        outputs = retraining.done(retraining.spec(serving=CHECKED, pii=("shop",)), holdout=held)
+        assert "ValueError" in refused(outputs, "requests")
+        kept = storage.read_bytes(outputs["serving"]["verdict_uri"]).decode() + repr(outputs)
+        assert "Tussaud" not in kept
+
 
 class TestChampion:
     """The champion's files lie in a registry that others can write to."""
