@@ -122,10 +122,22 @@ class TestTheRegisteredVersion:
     def test_its_run_has_the_data_sets_and_where_it_came_from(self, world: World, version: dict[str, Any]) -> None:
         run = world.mlflow(f"runs/get?run_id={version['run_id']}")["run"]
         assert run["info"]["status"] == "FINISHED"
-        assert [one["dataset"]["name"] for one in run["inputs"]["dataset_inputs"]] == ["flights/2013-01@v1"]
+        assert {one["dataset"]["name"] for one in run["inputs"]["dataset_inputs"]} == {
+            "flights/2013-01@v1", "flights/2013-02 (hold-out)"
+        }  # fmt: skip
         tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
         assert tags["retrain.origin.dag_id"] == f"{MODEL}.train"
         assert tags["retrain.code"] == version["tags"]["retrain.code"]
+
+    def test_it_was_tried_before_it_was_judged(self, world: World, version: dict[str, Any]) -> None:
+        (judged,) = [
+            event.payload
+            for event in world.ledger.events(f"model:{MODEL}", kinds=["judged"])
+            if event.payload["version"] == version["version"]
+        ]
+        assert judged["serving"]["status"] == "pass"
+        assert len(judged["serving"]["digest"]) == 64
+        assert judged["verdict"]["conditions"][-1]["name"] == "serving check"
 
     def test_its_model_has_a_signature_and_an_example_that_it_predicts(
         self, world: World, version: dict[str, Any], monkeypatch: pytest.MonkeyPatch

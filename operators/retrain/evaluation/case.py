@@ -1,11 +1,12 @@
 """A gate's case: the kept predictions, the terms, and what else is known, so that it can be judged again by itself.
 
 The predictions lie in Parquet: `y_true`, what the metric takes under `champion` and `challenger` (several columns
-`challenger_0`, ... for class probabilities), predictions of other kinds under `challenger.label` and the like,
-`sample_weight`, and the columns that slices and groups are made of.
+`challenger_0`, ... for class probabilities), predictions of other kinds under `challenger.label` and the like, those
+of earlier versions under `version_3`, `sample_weight`, and the columns that slices and groups are made of.
 """
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TARGET, WEIGHT = "y_true", "sample_weight"
+# Predictions of earlier versions, kept for comparison.
+_VERSION = re.compile(r"version_\d+(\.|_\d+$|$)")
 KINDS = ("score", "label", "value", "proba")
 _MEASURED = ("p50_ms", "p99_ms", "memory_bytes", "model_bytes")
 
@@ -116,8 +119,10 @@ def prediction(frame: "pd.DataFrame", name: str) -> Any:
 
 def is_reserved(name: str, who: Sequence[str] = ("champion", "challenger"), target: str = TARGET) -> bool:
     """Say whether a column holds predictions, the target or weights, and is nothing to slice by."""
-    return name in (target, WEIGHT) or any(
-        name == one or name.startswith(f"{one}.") or name.removeprefix(f"{one}_").isdigit() for one in who
+    return (
+        name in (target, WEIGHT)
+        or _VERSION.match(name) is not None
+        or any(name == one or name.startswith(f"{one}.") or name.removeprefix(f"{one}_").isdigit() for one in who)
     )
 
 
@@ -146,12 +151,21 @@ def _obstructed(case: GateCase) -> Verdict:
 
 
 def _serving(case: GateCase) -> list[tuple[str, Finding]]:
-    if case.serving is not None and case.serving.get("status"):
-        said = "; ".join(case.serving.get("reasons") or ()) or "no reason is known"
-        return [("serving check", Finding(GateStatus(case.serving["status"]), said, case.serving.get("p99_ms")))]
+    found = case.serving
+    if found is not None and found.get("status"):
+        status = GateStatus(found["status"])
+        said = "; ".join(found.get("reasons") or ()) or "no reason is known"
+        return [("serving check", Finding(status, _measured(found) if status is GateStatus.PASS else said))]
     if not case.serving_asked:
         return []
     return [("serving check", Finding(GateStatus.INCONCLUSIVE, "it is declared and was not made"))]
+
+
+def _measured(serving: Mapping[str, Any]) -> str:
+    """Say what was measured: where nothing is amiss, the checks one by one are too much to read."""
+    numbers = (("p50_ms", "p50 {:.3g} ms"), ("p99_ms", "p99 {:.3g} ms"), ("memory_bytes", "{:,} bytes of memory"))
+    said = [text.format(serving[name]) for name, text in numbers if serving.get(name) is not None]
+    return ", ".join([f"it loads and answers ({serving.get('mode') or 'process'})", *said])
 
 
 def _time(text: str | None) -> dt.datetime | None:

@@ -18,7 +18,7 @@ from retrain.evaluation.arrays import (
     plain,
 )
 from retrain.evaluation.influence import Scored
-from retrain.exceptions import ConfigurationError, UserCodeError
+from retrain.exceptions import ConfigurationError, DeclarationError, UserCodeError
 
 if TYPE_CHECKING:
     from retrain.evaluation.arrays import Array
@@ -78,6 +78,8 @@ class Metric:
             return self.scored(y, prediction, weight).value
         try:
             value = float(self.function(y, prediction, weight))
+        except DeclarationError:
+            raise
         except Exception as error:
             raise UserCodeError(
                 f"metric {self.name!r} raised {type(error).__name__}: {error}",
@@ -96,15 +98,22 @@ class Metric:
 
 
 def get_metric(name: str | Metric) -> Metric:
-    """Return the metric of that scikit-learn name; ConfigurationError names the known ones."""
+    """Return the metric of that scikit-learn name; ConfigurationError names the known ones.
+
+    `package.module:function[takes]` names a function of one's own (see `retrain.evaluation.own_metric`).
+    """
     if isinstance(name, Metric):
         return name
+    if ":" in name:
+        from retrain.evaluation.own_metric import own_metric
+
+        return own_metric(name)
     known = _metrics()
     if name not in known:
         raise ConfigurationError(
             f"unknown metric {name!r}",
             expected=f"one of {', '.join(sorted(known))}",
-            remedy="Choose one of these, or pass a retrain.evaluation.Metric with a function of your own",
+            remedy="Choose one of these, or name a function of your own: package.module:function[takes]",
         )
     return known[name]
 

@@ -1,6 +1,6 @@
 """The rows that a gate judges by: labelled rows of the hold-out that neither model has seen in training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import ContractError, DataError, MissingColumnError
@@ -50,8 +50,10 @@ def snapshots(context: StepContext) -> dict[str, str]:
     return {who: uri for who, uri in uris.items() if uri}
 
 
-def unseen(context: StepContext, frame: "pd.DataFrame", step: str) -> tuple["pd.DataFrame", int]:
-    """Leave out the rows whose key lies in either model's training snapshot; returns also how many these are.
+def unseen(
+    context: StepContext, frame: "pd.DataFrame", step: str, uris: Collection[str] | None = None
+) -> tuple["pd.DataFrame", Any]:
+    """Leave out the rows whose key lies in a snapshot of `uris` (of either model); returns also which are kept.
 
     Without a declared key nothing is left out. A row whose key has a hole matches nothing. Raises MissingColumnError,
     UnreadableDataError where the keys cannot be compared.
@@ -61,16 +63,17 @@ def unseen(context: StepContext, frame: "pd.DataFrame", step: str) -> tuple["pd.
     from retrain.data import load_snapshot, read
 
     key = list(context.spec.key)
-    if not key or frame.empty:
-        return frame, 0
-    keys = _keys(frame, key, "the hold-out")
     seen = np.zeros(len(frame), dtype=bool)
-    refs = {ref.uri: ref for uri in snapshots(context).values() for ref in load_snapshot(uri).partitions}
+    if not key or frame.empty:
+        return frame, ~seen
+    keys = _keys(frame, key, "the hold-out")
+    chosen = snapshots(context).values() if uris is None else uris
+    refs = {ref.uri: ref for uri in chosen for ref in load_snapshot(uri).partitions}
     for ref in refs.values():
         trained = read(ref, columns=key)
         context.note_read(step, ref, key)
         seen |= _among(keys, trained, key)
-    return frame[~seen].reset_index(drop=True), int(seen.sum())
+    return frame[~seen].reset_index(drop=True), ~seen
 
 
 def _keys(frame: "pd.DataFrame", key: Sequence[str], where: str) -> "pd.DataFrame":

@@ -7,11 +7,14 @@ job's own process, meets a model that hangs, dies or prints secrets; and what it
 import datetime as dt
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import ConfigurationError, DataError, UnavailableError
+from retrain.exceptions import DataError
 from retrain.jobs.holdout import holdout_frame, holdout_refs, unseen, weights
+from retrain.jobs.own_code import with_own_code
+from retrain.jobs.scoring import answers, benchmark, champions_answers, checked, hindered, score_both
 from retrain.jobs.steps import StepContext, fingerprint
 from retrain.records import GateStatus
 
@@ -42,11 +45,12 @@ def serving(context: StepContext) -> dict[str, Any]:
         verdict = check(
             model_uri,
             python=declared.python,
+            image=declared.image,
             mode=declared.mode,
             tracking_uri=context.tracking_uri("serving"),
             requests=requests,
-            expected=functools.partial(_answers, context, {"model_uri": model_uri}, requests),
-            champion=functools.partial(_champions_answers, context, champion, requests) if champion else None,
+            expected=functools.partial(answers, context, {"model_uri": model_uri}, requests),
+            champion=functools.partial(champions_answers, context, champion, requests) if champion else None,
             limits=declared.limits,
             lock=_lock(context, declared),
         )
@@ -56,11 +60,13 @@ def serving(context: StepContext) -> dict[str, Any]:
         reason = f"the artifact cannot be tried: {error}"
         verdict = ServingVerdict(GateStatus.FAIL, declared.mode.value, model_uri, "", (reason,))
         return {**_short(verdict), "harmless": False, "verdict_uri": None}
-    uri = context.store("serving", context.spec.model, f"{fingerprint(model_uri, context.spec.serving)}.json")
+    verdict = _without_private(verdict, requests, context.spec.pii)
+    uri = context.store("serving", context.spec.model, f"{fingerprint(verdict.to_dict())}.json")
     storage.write_json(uri, verdict.to_dict())
     return {**_short(verdict), "harmless": verdict.harmless, "verdict_uri": uri}
 
 
+@with_own_code
 def evaluate(context: StepContext) -> dict[str, Any]:
     """Score champion and challenger on the same unseen rows and keep the predictions, and the case, by reference.
 
@@ -75,39 +81,55 @@ def evaluate(context: StepContext) -> dict[str, Any]:
     context.tracking_uri("evaluate")
     scored: dict[str, dict[str, Any]] = {}
     if obstacle is None:
-        obstacle = _score(context, trained, champion, frame, scored)
-    name = fingerprint([ref.digest for ref in refs], trained["model_uri"], champion and champion["model_uri"])
-    kept = _keep(context, frame, scored, name)
-    case = _case(context, kept, obstacle, len(frame), cold=champion is None)
-    case_uri = storage.join(context.request.store, "cases", context.spec.model, f"{name}.json")
-    storage.write_json(case_uri, case.to_dict())
+        obstacle = score_both(context, trained, champion, frame, scored)
+    others: dict[str, dict[str, Any]] = {}
+    compared: dict[str, dict[str, Any]] = {}
+    if "challenger" in scored:
+        others, compared = benchmark(context, frame, scored, weights(context, frame))
+    models = [trained["model_uri"], champion and champion["model_uri"], *others]
+    spec = context.spec
+    name = fingerprint([ref.digest for ref in refs], models, len(frame), spec.key, spec.weight, spec.conditions)
+    kept = _keep(context, frame, {**scored, **others}, name)
+    case = _case(context, kept, obstacle, len(frame), cold=champion is None).to_dict()
+    case_uri = context.store("cases", spec.model, f"{name}-{fingerprint(case)}.json")
+    storage.write_json(case_uri, case)
     return {
         **kept,
         "case_uri": case_uri,
         "rows": len(frame),
         "left_out": left_out,
         "obstacle": obstacle,
+        "benchmark": compared,
         "holdout": [ref.key for ref in refs],
-        "metric": context.spec.metric,
+        "metric": spec.metric,
         "challenger": None,
         **_values(context, frame, scored),
     }
 
 
+@with_own_code
 def gate(context: StepContext) -> dict[str, Any]:
     """Judge the kept case by the declared rule and conditions; needs no model, so it can be asked again."""
     from retrain.data import read, storage
     from retrain.evaluation import GateCase, judge_case
     from retrain.training import load_function
-    from retrain.training.usercode import project_path
 
     evaluated = context.outputs.get("evaluate") or context.required("evaluated", "gate")
     case = GateCase.from_dict(storage.read_json(evaluated["case_uri"]))
     frame = read(case.predictions_uri) if case.predictions_uri else None
-    root = context.spec.project_root
-    with project_path(root):
-        verdict = judge_case(case, frame, load=functools.partial(load_function, project_root=root))
-    return verdict.to_dict()
+    load = functools.partial(load_function, project_root=context.spec.project_root)
+    return judge_case(case, frame, load=load).to_dict()
+
+
+def _without_private(verdict: "ServingVerdict", requests: "pd.DataFrame", pii: Sequence[str]) -> "ServingVerdict":
+    """Mask private values in what a model said of its requests; what it printed is not kept then."""
+    from retrain.training.privacy import masked
+
+    if not pii:
+        return verdict
+    checks = tuple(replace(check, reason=masked(check.reason, requests, pii)) for check in verdict.checks)
+    reasons = tuple(masked(reason, requests, pii) for reason in verdict.reasons)
+    return replace(verdict, checks=checks, reasons=reasons, output="")
 
 
 def _requests(context: StepContext, declared: "Serving") -> "pd.DataFrame":
@@ -131,107 +153,28 @@ def _lock(context: StepContext, declared: "Serving") -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
-def _answers(context: StepContext, model: Mapping[str, Any], requests: "pd.DataFrame") -> "pd.DataFrame":
-    from retrain.training import predict
-
-    answers: pd.DataFrame = predict(_model(context, model), requests, pii=context.spec.pii)
-    return answers
-
-
-def _champions_answers(
-    context: StepContext, champion: Mapping[str, Any], requests: "pd.DataFrame"
-) -> "pd.DataFrame | None":
-    found, reason = _tried(lambda: _answers(context, champion, requests), context)
-    if reason:
-        log.warning("the champion's answers cannot be replayed: %s", reason)
-    answers: pd.DataFrame | None = found
-    return answers
-
-
-def _model(context: StepContext, model: Mapping[str, Any]) -> Any:
-    """Load a model once per job, its files proven where their digest is known."""
-    from retrain.training import load_model
-
-    name = f"model {model['model_uri']}"
-    if name not in context.frames:
-        context.frames[name] = load_model(
-            model["model_uri"], tracking_uri=context.tracking_uri("evaluate"), digest=model.get("digest")
-        )
-    return context.frames[name]
-
-
 def _rows(context: StepContext) -> tuple["pd.DataFrame", int, dict[str, str] | None]:
     """Return the rows to judge by, how many were left out because of their key, and why none can be judged by."""
     frame = holdout_frame(context, "evaluate")
     try:
-        rows, left_out = unseen(context, frame, "evaluate")
+        rows = unseen(context, frame, "evaluate")[0]
     except DataError as error:
         if isinstance(error.__cause__, PermissionError):
             raise
         return (
             frame,
             0,
-            _obstacle(GateStatus.INCONCLUSIVE, f"whether a model has seen these rows is not known: {error}"),
+            hindered(GateStatus.INCONCLUSIVE, f"whether a model has seen these rows is not known: {error}"),
         )
+    left_out = len(frame) - len(rows)
     if rows.empty:
         said = f"all {len(frame):,} rows of the hold-out have keys that a model was trained on"
         return (
             rows,
             left_out,
-            _obstacle(GateStatus.INCONCLUSIVE, said if left_out else "the hold-out has no labelled row"),
+            hindered(GateStatus.INCONCLUSIVE, said if left_out else "the hold-out has no labelled row"),
         )
     return rows, left_out, None
-
-
-def _score(
-    context: StepContext,
-    trained: Mapping[str, Any],
-    champion: Mapping[str, Any] | None,
-    frame: "pd.DataFrame",
-    scored: dict[str, dict[str, Any]],
-) -> dict[str, str] | None:
-    """Fill `scored` with what each model predicts; returns what keeps them from being compared."""
-    from retrain.evaluation import get_metric
-    from retrain.training import kinds, predict
-
-    takes = get_metric(context.spec.metric).takes
-
-    def predicted(model: Mapping[str, Any]) -> dict[str, Any]:
-        return kinds(predict(_model(context, model), frame, pii=context.spec.pii), takes)
-
-    checked = _checked(context)
-    if checked is not None and not checked["harmless"]:
-        return _obstacle(GateStatus.FAIL, "the challenger was not scored, because of what the serving check says")
-    try:
-        scored["challenger"] = predicted({"model_uri": trained["model_uri"], "digest": (checked or {}).get("digest")})
-    except DataError as error:
-        return _obstacle(GateStatus.FAIL, f"the challenger cannot be scored: {error}")
-    if champion is None:
-        return None
-    found, reason = _tried(lambda: predicted(champion), context)
-    if reason is not None:
-        said = f"the champion, version {champion['version']}, cannot be scored, so there is nothing to compare with"
-        return _obstacle(GateStatus.INCONCLUSIVE, f"{said}: {reason}")
-    scored["champion"] = found
-    return None
-
-
-def _tried(ask: Callable[[], Any], context: StepContext) -> tuple[Any, str | None]:
-    """Ask a model that stands already; whatever is wrong with it is no fault of this training."""
-    try:
-        return ask(), None
-    except (UnavailableError, ConfigurationError):
-        raise
-    except Exception as error:
-        if isinstance(error, DataError) or not context.spec.pii:
-            return None, f"{type(error).__name__}: {error}"
-        return None, type(error).__name__
-
-
-def _checked(context: StepContext) -> Mapping[str, Any] | None:
-    """What the serving check said in this job or an earlier one; None where it was not made."""
-    found = context.outputs.get("serving") or context.request.inputs.get("serving")
-    return found if found and found.get("status") else None
 
 
 def _keep(
@@ -295,7 +238,7 @@ def _case(
         conditions=spec.conditions,
         predictions_uri=kept["predictions_uri"],
         cold_start=cold,
-        serving=_checked(context),
+        serving=checked(context),
         serving_asked=spec.serving is not None,
         obstacle=obstacle,
         facts={"now": dt.datetime.now(dt.UTC).isoformat(), "trained_until": _trained_until(context)},
@@ -326,11 +269,6 @@ def _values(
     return {
         who: metric.score(target, given[metric.takes], weight) if several else None for who, given in scored.items()
     }
-
-
-def _obstacle(status: GateStatus, reason: str) -> dict[str, str]:
-    log.warning("the gate is %s: %s", status.value, reason)
-    return {"status": status.value, "reason": reason}
 
 
 def _short(verdict: "ServingVerdict") -> dict[str, Any]:

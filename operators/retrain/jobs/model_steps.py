@@ -2,10 +2,13 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrain.jobs.steps import StepContext, fingerprint
 from retrain.records import DataRef, Snapshot, Verdict
+
+if TYPE_CHECKING:
+    from retrain.training import TrainOutcome
 
 
 def train(context: StepContext) -> dict[str, Any]:
@@ -28,20 +31,43 @@ def train(context: StepContext) -> dict[str, Any]:
 
 
 def register(context: StepContext) -> dict[str, Any]:
-    """Register the trained model as a version, with its verdict; an earlier try's version is found again."""
+    """Register the trained model as a version, with its verdict; an earlier try's version is found again.
+
+    What the evaluation found is logged to the model's run first: whoever sees the version can see why.
+    """
     from retrain.registry import register as register_version
     from retrain.training import TrainOutcome
 
     trained = dict(context.outputs.get("train") or context.required("trained", "register"))
     trained.pop("profile_uri", None)
     document = context.outputs.get("gate") or context.request.inputs.get("gated")
-    version = register_version(
-        TrainOutcome.from_dict(trained),
-        context.spec,
-        tracking_uri=context.tracking_uri("register"),
-        verdict=Verdict.from_dict(document) if document else None,
+    outcome, uri = TrainOutcome.from_dict(trained), context.tracking_uri("register")
+    verdict = Verdict.from_dict(document) if document else None
+    if verdict is not None:
+        _log_evaluation(context, outcome, verdict, uri)
+    return {"version": register_version(outcome, context.spec, tracking_uri=uri, verdict=verdict)}
+
+
+def _log_evaluation(context: StepContext, outcome: "TrainOutcome", verdict: Verdict, tracking_uri: str) -> None:
+    from retrain.data import read, storage
+    from retrain.evaluation import GateCase
+    from retrain.registry.evaluations import Evaluated, log_evaluation
+
+    inputs = context.request.inputs
+    case_uri = (context.outputs.get("evaluate") or inputs.get("evaluated") or {}).get("case_uri")
+    case = GateCase.from_dict(storage.read_json(case_uri)) if case_uri else None
+    evaluated = Evaluated(
+        outcome.run_id,
+        outcome.model_uri.removeprefix("models:/"),
+        verdict,
+        context.spec.dataset,
+        [DataRef.from_dict(ref) for ref in inputs.get("holdout") or ()],
+        case,
+        (case and case.predictions_uri) or case_uri,
+        read(case.predictions_uri) if case and case.predictions_uri else None,
+        context.outputs.get("serving") or inputs.get("serving"),
     )
-    return {"version": version}
+    log_evaluation(evaluated, tracking_uri=tracking_uri)
 
 
 def _merged_profile(context: StepContext, snapshot: Snapshot) -> dict[str, Any]:

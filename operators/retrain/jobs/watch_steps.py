@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError, MissingDependencyError
+from retrain.jobs.own_code import with_own_code
 from retrain.jobs.scored import holdout, in_time, positive, predictions_of, scored_partition, watched_ref
 from retrain.jobs.steps import UNKNOWN, StepContext, fingerprint, is_refused, object_name, short_verdict
 from retrain.records import PerformanceStatus
@@ -57,6 +58,7 @@ def _nothing(reason: str) -> dict[str, Any]:
     return {"status": None, "reason": reason}
 
 
+@with_own_code
 @_watching("losses_uri", "losses on unseen rows")
 def performance(context: StepContext, champion: Mapping[str, Any]) -> dict[str, Any]:
     """Judge the champion's losses on the labelled rows against its hold-out's; the losses go to the store."""

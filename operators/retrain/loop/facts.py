@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from retrain.exceptions import ContractError
 from retrain.loop.arrival import latest_arrivals
 from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key, partition_key
 from retrain.loop.versions import identity, newest_versions, without_labels
@@ -130,6 +131,34 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
         "run_id": current.run_id,
         **{name: evidence.get(name) for name in wanted},
     }
+
+
+def versions_to_compare(ledger: "Ledger", model: str, versions: Sequence[str | int] | str) -> list[dict[str, Any]]:
+    """Return what jobs have to know of versions of a model; ContractError for one that was never judged.
+
+    `versions` is a list, or text such as `1, 2`.
+    """
+    wanted = [part.strip() for part in versions.split(",")] if isinstance(versions, str) else list(map(str, versions))
+    found = {
+        str(event.payload["version"]): event.payload
+        for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED])
+        if any(wanted)
+    }
+    if unknown := [version for version in wanted if version and version not in found]:
+        raise ContractError(
+            f"{model} has no judged versions {unknown}",
+            expected=f"some of {sorted(found, key=int)}",
+            remedy="Name versions that this loop has trained; see: retrain registry history",
+        )
+    return [
+        {
+            "version": version,
+            "model_uri": found[version]["model_uri"],
+            "snapshot_uri": found[version].get("snapshot_uri"),
+            "digest": (found[version].get("serving") or {}).get("digest"),
+        }
+        for version in dict.fromkeys(filter(None, wanted))
+    ]
 
 
 def _judged(ledger: "Ledger", model: str, version: str) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """Operators of a retraining: train, evaluate, gate, register."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrain.exceptions import RetrainError
@@ -35,15 +35,25 @@ class ModelTrainOperator(RetrainOperator):
 
     :param plan: what `TrainingPlanOperator` returned, or the return value of the step before (templated)
     :param steps: which steps share this task's job
+    :param benchmark: versions that the challenger is also compared with, which decides nothing: a list, or as text
+        `1, 2` (templated)
     """
 
-    template_fields = ("plan",)
+    template_fields = ("plan", "benchmark")
     operator_extra_links = (MlflowRunLink(), ModelVersionLink())
     default_steps: ClassVar[tuple[str, ...]] = ALL_STEPS
 
-    def __init__(self, *, plan: Any, steps: tuple[str, ...] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Any,
+        steps: tuple[str, ...] | None = None,
+        benchmark: Sequence[str | int] | str = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.plan = plan
+        self.benchmark = benchmark
         self.steps = steps or self.default_steps
 
     def execute(self, context: "Context") -> dict[str, Any]:
@@ -79,6 +89,7 @@ class ModelTrainOperator(RetrainOperator):
 
     def _train(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         from retrain.data import storage
+        from retrain.loop.facts import versions_to_compare
 
         plan = storage.read_json(self.plan["plan_uri"])
         inputs = {
@@ -89,8 +100,9 @@ class ModelTrainOperator(RetrainOperator):
             "params": plan["params"],
             **{_INPUT_OF[step]: self.plan[step] for step in ALL_STEPS if step in self.plan},
         }
-        request = self.request(context, tuple(self.steps), inputs)
         with self.open_ledger() as ledger:
+            inputs["benchmark"] = versions_to_compare(ledger, self.model_spec.model, self.benchmark)
+            request = self.request(context, tuple(self.steps), inputs)
             result = self.run(context, request, event, ledger)
         state = {**self.plan, **result.outputs}
         if "gate" in state:
@@ -122,8 +134,10 @@ class ModelTrainOperator(RetrainOperator):
             "version": version,
             "champion": plan["champion"]["version"] if plan["champion"] else None,
             "verdict": state["gate"],
-            "serving": state.get("serving"),
+            # None where no check is declared, and where none was made, which the verdict then says.
+            "serving": serving if (serving := state.get("serving")) and serving["status"] else None,
             "case_uri": evaluated["case_uri"],
+            "benchmark": evaluated["benchmark"],
             "requests": state["requests"],
             "run_id": trained["run_id"],
             "model_uri": trained["model_uri"],

@@ -8,7 +8,6 @@ from retrain.exceptions import RegistryUnavailableError
 from retrain.records import ModelSpec, Verdict
 from retrain.registry.client import RegistryClient
 from retrain.training import TrainOutcome
-from retrain.training.runs import log_metrics
 from retrain.training.tracking import translated
 
 RUN = "retrain.run_id"
@@ -25,8 +24,6 @@ def register(outcome: TrainOutcome, spec: ModelSpec, *, tracking_uri: str, verdi
     mlflow = client.mlflow
     tags = version_tags(outcome, spec, verdict)
     with translated(tracking_uri):
-        if verdict is not None:
-            _log_verdict(mlflow, outcome.run_id, verdict)
         if (found := _find(mlflow, spec.model, outcome.run_id)) is not None:
             for name, value in tags.items():
                 if found.tags.get(name) != value:
@@ -67,20 +64,6 @@ def version_tags(outcome: TrainOutcome, spec: ModelSpec, verdict: Verdict | None
         tags["retrain.gate.reasons"] = "; ".join(verdict.reasons)
         tags[f"retrain.metric.{verdict.metric}"] = verdict.challenger
     return {name: str(value)[:_TAG] for name, value in tags.items() if value is not None}
-
-
-def _log_verdict(mlflow: Any, run_id: str, verdict: Verdict) -> None:
-    """Put the gate's numbers beside the run's own, so that MLflow's tables and charts show them; once."""
-    numbers = {
-        f"holdout_{verdict.metric}": verdict.challenger,
-        f"holdout_{verdict.metric}_of_champion": verdict.champion,
-        f"holdout_{verdict.metric}_difference": verdict.difference,
-        "holdout_rows": verdict.rows,
-    }
-    there = mlflow.get_run(run_id).data.metrics
-    missing = {name: value for name, value in numbers.items() if value is not None and name not in there}
-    if missing:
-        log_metrics(mlflow, run_id, missing)
 
 
 def _find(mlflow: Any, model: str, run_id: str) -> Any | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import ConfigurationError
 from retrain.records import GateStatus
-from retrain.serving import artifact
+from retrain.serving import artifact, containers
 from retrain.serving.answers import judge_finite, judge_replay, judge_same, judge_schema
 from retrain.serving.loading import Report, Trial, run
 from retrain.serving.parity import judge_parity
@@ -32,6 +32,7 @@ def check(
     model: str,
     *,
     python: str | None = None,
+    image: str | None = None,
     mode: str = "process",
     tracking_uri: str | None = None,
     requests: "pd.DataFrame | None" = None,
@@ -46,12 +47,12 @@ def check(
     """Load the artifact in a clean process of the target environment, feed it, and say whether it may serve.
 
     `model` is an MLflow URI or a model's folder, `python` the target environment's interpreter (default: this one),
-    which needs MLflow and nothing of retrain. The model is fed its input example and `requests` (raw rows). `expected`
-    are this model's own answers to them from the evaluation, which must come again; `champion` the champion's, from
-    which it may differ within the limits. Both may be functions, which are asked once the model has answered by itself
-    and may answer None. `lock` are requirement lines beside the model's own, `digest` what `ServingVerdict.digest` has
-    to be. `env` is added to an otherwise empty environment, and so are `secrets`, whose values the model may not print
-    and the verdict does not show.
+    which needs MLflow and nothing of retrain; of the mode docker, `python` in a container of `image`. The model is fed
+    its input example and `requests` (raw rows). `expected` are this model's own answers to them from the evaluation,
+    which must come again; `champion` the champion's, from which it may differ within the limits. Both may be functions,
+    which are asked once the model has answered by itself and may answer None. `lock` are requirement lines beside the
+    model's own, `digest` what `ServingVerdict.digest` has to be. `env` is added to an otherwise empty environment, and
+    so are `secrets`, whose values the model may not print and the verdict does not show.
 
     Whatever the model does (hang, exit, eat memory, print without end, answer NaN) is a verdict. Raises
     ConfigurationError for an interpreter or a mode that is not there, DataError for an artifact that cannot be read and
@@ -59,7 +60,7 @@ def check(
     """
     limits = limits or Limits()
     chosen = _mode(mode)
-    interpreter = _interpreter(python)
+    interpreter = _interpreter(python) if chosen is not ServingMode.DOCKER else _contained(image, python)
     with tempfile.TemporaryDirectory(prefix="retrain-serving-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         held = artifact.fetch(model, folder, tracking_uri)
@@ -68,7 +69,7 @@ def check(
         environment = clean_environment(interpreter, folder, {**(env or {}), **(secrets or {})})
         redaction = Redaction(secrets or {}, environment)
         asked, made_with = artifact.requirements(held)
-        trial = Trial(held, payloads, artifact.single(payloads), interpreter, environment, folder, limits)
+        trial = Trial(held, payloads, artifact.single(payloads), interpreter, environment, folder, limits, image)
         if digest is not None and digest != found:
             report = Report(stage="not tried")
             checks = [
@@ -214,6 +215,13 @@ def _mode(mode: str) -> ServingMode:
     if mode not in list(ServingMode):
         raise ConfigurationError(f"mode is {mode!r}", expected=" | ".join(ServingMode))
     return ServingMode(mode)
+
+
+def _contained(image: str | None, python: str | None) -> str:
+    if image is None:
+        raise ConfigurationError("the mode is docker and no image is named", expected="image=")
+    containers.require(image)
+    return python or "python"
 
 
 def _interpreter(python: str | None) -> str:

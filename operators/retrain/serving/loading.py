@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from retrain.serving import containers
 from retrain.serving.processes import Watched, watched
 from retrain.serving.verdict import Limits, ServingMode
 
@@ -18,6 +21,8 @@ SCRIPT = Path(__file__).with_name("_probe.py")
 WARM_UP = 3
 # How long latency may be measured, whatever the number of calls.
 MEASURE_SECONDS = 20.0
+# What a container's client answers for a process that was ended by SIGKILL.
+_KILLED = 137
 
 
 @dataclass
@@ -47,13 +52,14 @@ class Trial:
     env: Mapping[str, str]
     folder: Path
     limits: Limits
+    image: str | None = None
 
 
 def run(trial: Trial, mode: ServingMode) -> Report:
     """Try the model; never raises for what the model does. Nothing that it started outlives the call."""
     report = Report()
     deadline = time.monotonic() + trial.limits.total_seconds
-    if mode is ServingMode.PROCESS:
+    if mode is not ServingMode.SCORING_SERVER:
         _in_process(trial, report, deadline)
     else:
         _describe(trial, report, deadline)
@@ -74,7 +80,7 @@ def _in_process(trial: Trial, report: Report, deadline: float) -> None:
             in_time = process.wait_until(lambda: False, deadline)
         document = _read(answer)
         report.latencies_ms = document.get("latencies_ms", [])
-        _finish(report, process, document)
+        _finish(report, process, document, contained=trial.image is not None)
         if not in_time and process.stopped == "time is up":
             report.problem = _hung(report.stage, trial.limits)
 
@@ -145,17 +151,33 @@ def _started(trial: Trial, what: str, **more: Any) -> Iterator[tuple[Watched, Pa
         **more,
     }
     asked.write_text(json.dumps(document), encoding="utf-8")
-    command = [trial.python, "-I", str(SCRIPT), what, str(asked), str(answer), str(os.getpid())]
+    script = trial.folder / SCRIPT.name
+    shutil.copyfile(SCRIPT, script)
     bound = trial.limits.memory_bytes
-    with watched(command, env=trial.env, folder=trial.folder, memory_bytes=bound) as process:
-        yield process, answer
+    if trial.image is None:
+        command = [trial.python, "-I", str(script), what, str(asked), str(answer), str(os.getpid())]
+        with watched(command, env=trial.env, folder=trial.folder, memory_bytes=bound) as process:
+            yield process, answer
+        return
+    name = f"retrain-serving-{secrets.token_hex(6)}"
+    # The first process of a container has no parent: its number is 0.
+    inside = [trial.python, "-I", str(script), what, str(asked), str(answer), "0"]
+    command = containers.command(trial.image, name, inside, env=trial.env, folder=trial.folder, memory_bytes=bound)
+    try:
+        with watched(command, env=containers.client_environment(), folder=trial.folder) as process:
+            yield process, answer
+    finally:
+        containers.remove(name)
 
 
-def _finish(report: Report, process: Watched, document: Mapping[str, Any]) -> None:
+def _finish(report: Report, process: Watched, document: Mapping[str, Any], *, contained: bool = False) -> None:
     report.stage = document.get("stage", "started")
     report.python, report.packages = document.get("python"), document.get("packages", {})
     report.load_seconds, report.outputs = document.get("load_seconds"), document.get("outputs", {})
-    report.peak_bytes = max(process.peak_bytes, document.get("peak_bytes", 0))
+    # In a container the model is no process of ours: only it knows what it held.
+    report.peak_bytes = (
+        document.get("peak_bytes", 0) if contained else max(process.peak_bytes, document.get("peak_bytes", 0))
+    )
     report.log += process.tail()
     code = process.process.poll()
     if process.stopped:
@@ -169,9 +191,9 @@ def _name_error(report: Report, document: Mapping[str, Any], tail: str, code: in
     report.missing = document.get("missing") or _missing(tail)
     if error:
         report.problem = f"{error['type']}: {error['text']}"
-    elif code is not None and code < 0:
-        report.problem = f"it was ended by signal {-code}"
-        report.problem += ", which usually means that memory ran out" if code == -9 else ""
+    elif code is not None and (code < 0 or code == _KILLED):
+        report.problem = f"it was ended by signal {-code if code < 0 else 9}"
+        report.problem += ", which usually means that memory ran out" if code in (-9, _KILLED) else ""
     else:
         lines = [line.strip() for line in tail.splitlines() if line.strip()] or ["nothing was printed"]
         said = next((line for line in reversed(lines) if "Error" in line), lines[-1])

@@ -14,10 +14,11 @@ _HARMFUL = frozenset({"artifact", "load", "requests", "schema", "secrets"})
 
 
 class ServingMode(StrEnum):
-    """Where the model is loaded: in a process of its own, or behind MLflow's scoring server."""
+    """Where the model is loaded: in a process of its own, behind MLflow's scoring server, or in a container."""
 
     PROCESS = "process"
     SCORING_SERVER = "scoring_server"
+    DOCKER = "docker"
 
 
 class Parity(StrEnum):

@@ -22,7 +22,7 @@ from retrain.loop.streams import labels_of
 from retrain.operators.assets import drift_asset
 from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator, PartitionReplayOperator
 from retrain.operators.decide import RetrainDecideOperator
-from retrain.operators.model import ModelTrainOperator
+from retrain.operators.model import ModelServingCheckOperator, ModelTrainOperator
 from retrain.operators.plan import TrainingPlanOperator
 from retrain.operators.release import (
     ModelGuardOperator,
@@ -66,6 +66,7 @@ class ContinuousTraining:
     :param project_root: where `train`, `prepare` and `expectations` are found; default `[retrain] project_root`, else
         the DAG bundle
     :param runtime: where training, evaluation and the judging of data run
+    :param serving_runtime: where the serving check runs, such as a pod of the image that will serve; default: `runtime`
     :param wake_on: assets of other DAGs whose events wake the loop too
     :param watch: wake the loop when files arrive; without it only the sweep does. How often the triggerer looks is a
         setting of the deployment: `[retrain] poll_interval_seconds`
@@ -94,6 +95,7 @@ class ContinuousTraining:
         store: str | None = None,
         project_root: str | None = None,
         runtime: Runtime | None = None,
+        serving_runtime: Runtime | None = None,
         wake_on: Sequence[Asset] = (),
         watch: bool = True,
         sweep: str = "17 * * * *",
@@ -130,6 +132,7 @@ class ContinuousTraining:
         self.sweep = sweep
         self.webhook_conn_id = webhook_conn_id
         self.draw_report = draw_report
+        self._serving_runtime = serving_runtime
         self.tags = ["retrain", model, *tags]
         # Together longer than the lease of a claim: what a dead run held is free before the retries are used up.
         self.default_args = {
@@ -286,6 +289,13 @@ class ContinuousTraining:
                 title="Training parameters",
                 description="For this run only; they override those of the declaration.",
             ),
+            "benchmark": Param(
+                None,
+                type=["null", "string"],
+                pattern="^[0-9]+( *, *[0-9]+)*$",
+                title="Compare with versions",
+                description="Such as 3, 5: earlier versions to score on the same rows. Decides nothing.",
+            ),
         }
         with self._dag("train", self._swept(self.wanted), doc, params=form) as dag:
             plan = TrainingPlanOperator(
@@ -294,7 +304,7 @@ class ContinuousTraining:
                 overrides="{{ params.params | tojson }}",
                 **self._common,
             )
-            train = ModelTrainOperator(task_id="train", plan=plan.output, **self._common)
+            train = self._train(plan)
             promote = ModelPromoteOperator(
                 task_id="promote",
                 judged=train.output,
@@ -307,6 +317,17 @@ class ContinuousTraining:
                 self._approve(train.output) >> promote
             self._notify(promote)
         return dag
+
+    def _train(self, plan: TrainingPlanOperator) -> ModelTrainOperator:
+        """Add one task from training to registration; or three, where the serving check runs somewhere else."""
+        asked = "{{ params.benchmark or '' }}"
+        if self._serving_runtime is None:
+            return ModelTrainOperator(task_id="train", plan=plan.output, benchmark=asked, **self._common)
+        train = ModelTrainOperator(task_id="train", plan=plan.output, steps=("train",), **self._common)
+        there = {**self._common, "runtime": self._serving_runtime.to_dict()}
+        serving = ModelServingCheckOperator(task_id="serving", plan=train.output, **there)
+        rest = ("evaluate", "gate", "register")
+        return ModelTrainOperator(task_id="judge", plan=serving.output, steps=rest, benchmark=asked, **self._common)
 
     def _approve(self, judged: Any) -> Any:
         """Add the task that asks a person. Imported only where it is declared: its base takes long to import."""

@@ -92,6 +92,13 @@ def _data(spec: ModelSpec) -> list[str]:
 
 def _judging(spec: ModelSpec) -> list[str]:
     problems = []
+    if ":" in spec.metric:
+        from retrain.evaluation import get_metric
+
+        try:
+            get_metric(spec.metric)
+        except RetrainError as error:
+            problems.append(f"metric={spec.metric!r}: {error}")
     if spec.conditions:
         from retrain.evaluation import condition_problems
 

@@ -24,7 +24,11 @@ def told(error: BaseException, frame: pd.DataFrame, pii: Collection[str]) -> str
 
     Libraries quote data: "could not convert string to float: 'Jane Doe'". A part of a value is not recognised.
     """
-    text = f"{type(error).__name__}: {error}"
+    return masked(f"{type(error).__name__}: {error}", frame, pii)
+
+
+def masked(text: str, frame: pd.DataFrame, pii: Collection[str]) -> str:
+    """Return a text of foreign code with the values that private columns of `frame` hold masked."""
     quoted = set()
     for value in _values(frame, pii):
         word = str(value)

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from retrain.cli.judge import command
 from retrain.data import read, storage
-from retrain.evaluation import DataAge, FairnessGap, Latency, ModelSize, Slices
+from retrain.evaluation import Custom, DataAge, FairnessGap, Latency, ModelSize, Slices
+from retrain.registry import RegistryClient
 from scripts.services.mlflow import MlflowServer
 from tests.support.project import Project, orders
 from tests.support.retraining import CHECKED, Retraining
@@ -91,6 +92,120 @@ class TestGate:
         assert outputs["serving"]["status"] == outputs["gate"]["status"] == "fail"
         assert outputs["evaluate"]["challenger"] > 0.5
         assert [found["status"] for found in outputs["gate"]["conditions"]] == ["fail", "fail"]
+
+
+class TestMlflow:
+    def test_shows_metrics_of_the_model_on_the_hold_out_pictures_and_tables_once(self, retraining: Retraining) -> None:
+        slices = (Slices(0.3, by=("shop",)).to_dict(),)
+        first = retraining.done()
+        spec = retraining.spec(conditions=slices)
+        done = retraining.done(spec, months=("2024-01", "2024-02"), champion=retraining.as_champion(first))
+        client = RegistryClient(retraining.tracking_uri).mlflow
+        run_id, model_uri = done["train"]["run_id"], done["train"]["model_uri"]
+        run = client.get_run(run_id)
+        assert run.data.metrics["holdout_roc_auc"] == done["gate"]["challenger"]
+        assert run.data.metrics["holdout_roc_auc_of_champion"] == done["gate"]["champion"]
+        assert run.data.metrics["holdout_roc_auc_of_baseline"] == 0.5
+        assert {"holdout_log_loss", "holdout_accuracy", "holdout_brier_score"} <= set(run.data.metrics)
+        (held,) = [one for one in run.inputs.dataset_inputs if one.tags[0].value == "evaluation"]
+        assert held.dataset.name == "orders/2024-12 (hold-out)"
+        model = client.get_logged_model(model_uri.removeprefix("models:/"))
+        of_model = {metric.key: metric.dataset_name for metric in model.metrics}
+        assert of_model["holdout_roc_auc"] == "orders/2024-12 (hold-out)"
+        names = {Path(file.path).name for file in client.list_artifacts(run_id, "evaluation")}
+        assert names == {
+            "verdict.json", "conditions.json", "slices.json", "curves.png", "calibration.png", "slices.png"
+        }  # fmt: skip
+        retraining.done(
+            spec, steps=("register",), trained=done["train"], evaluated=done["evaluate"], gated=done["gate"]
+        )
+        history = client.get_metric_history(run_id, "holdout_roc_auc")
+        assert len(history) == 1
+
+
+class TestBenchmark:
+    def test_earlier_versions_are_compared_on_demand_and_decide_nothing(self, retraining: Retraining) -> None:
+        first = retraining.done()
+        champion = retraining.as_champion(first)
+        held = retraining.project.partition("2024-12", orders(400, seed=99))
+        cheat = retraining.done(**snapshot(retraining, held), steps=("train",))["train"]
+        gone = "models:/m-0123456789abcdef0123456789abcdef"
+        asked = [
+            {"version": "1", "model_uri": champion["model_uri"], "snapshot_uri": champion["snapshot_uri"]},
+            {"version": "2", "model_uri": cheat["model_uri"], "snapshot_uri": cheat["snapshot_uri"]},
+            {"version": "3", "model_uri": gone, "snapshot_uri": None},
+        ]
+        spec = retraining.spec(conditions=(Slices(0.5, found=3).to_dict(),))
+        second = retraining.done(spec, months=("2024-01", "2024-02"), champion=champion, benchmark=asked)
+        compared = second["evaluate"]["benchmark"]
+        assert compared["1"]["difference"] == second["gate"]["difference"]
+        assert compared["1"]["interval"] == second["gate"]["interval"]
+        assert compared["2"]["status"] is None
+        assert "was trained on the hold-out partitions ['2024-12']" in compared["2"]["reasons"][0]
+        assert compared["3"]["status"] is None
+        kept = read(second["evaluate"]["predictions_uri"])
+        assert kept["version_1"].equals(kept["champion"].rename("version_1"))
+        assert not any("version_" in name for name in second["gate"]["slices"])
+        assert second["gate"]["status"] == "pass"
+
+
+class TestOwnFunctions:
+    def test_a_metric_and_a_condition_of_ones_own_judge_and_a_broken_one_is_named(self, retraining: Retraining) -> None:
+        retraining.project.write(
+            "orders/gates.py",
+            """
+            def cost(y_true, prediction, sample_weight):
+                return float((3 * ((y_true == 1) & (prediction < 0.5)) + ((y_true == 0) & (prediction >= 0.5))).mean())
+
+            def fast(evidence):
+                return evidence.facts["now"] > "2020", "it is later than 2020"
+
+            def broken(evidence):
+                raise ZeroDivisionError("no luck")
+            """,
+        )
+        own = retraining.project.reference("gates")
+        fields = {"metric": f"{own}:cost[score, lower]", "margin": 0.5}
+        spec = retraining.spec(conditions=(Custom("fast", f"{own}:fast").to_dict(),), **fields)
+        first = retraining.done(spec)
+        second = retraining.done(spec, months=("2024-01", "2024-02"), champion=retraining.as_champion(first))
+        verdict = second["gate"]
+        assert (verdict["status"], verdict["metric"]) == ("pass", "cost"), verdict["reasons"]
+        assert "bootstrap" in verdict["reasons"][0]
+        assert verdict["difference"] == pytest.approx(verdict["champion"] - verdict["challenger"])
+        assert verdict["reasons"][-1] == "fast: pass (it is later than 2020)"
+        arguments = [second["evaluate"]["case_uri"], "--json", "--project-root", str(retraining.project.root)]
+        assert json.loads(CliRunner().invoke(command, arguments).stdout) == verdict
+        arrived = retraining.project.partition("2024-11", orders(200, seed=3)).to_dict()
+        watched = retraining.done(
+            spec, champion=retraining.as_champion(first), steps=("performance",), partition=arrived
+        )
+        assert 0 < watched["performance"]["metric"] < 1
+        wrong = retraining.spec(conditions=(Custom("broken", f"{own}:broken").to_dict(),), **fields)
+        result = retraining.run(wrong)
+        assert result.error is not None
+        assert result.error.type == "UserCodeError"
+        assert "'broken' raised ZeroDivisionError: no luck" in result.error.message
+
+
+class TestServing:
+    def test_behind_the_scoring_server_with_recorded_requests_and_a_lock(self, retraining: Retraining) -> None:
+        recorded = retraining.project.partition("requests", orders(7, seed=5).drop(columns="returned"))
+        lock = retraining.project.write("requirements.lock", f"pandas=={pd.__version__}\n# a comment\nnot-there==1.0\n")
+        serving = {
+            "mode": "scoring_server", "requests": recorded.uri, "rows": 5,
+            "lock": str(lock.relative_to(retraining.project.root)), "limits": {"calls": 3, "parity": "exact"},
+        }  # fmt: skip
+        outputs = retraining.done(retraining.spec(serving=serving))
+        whole = storage.read_json(outputs["serving"]["verdict_uri"])
+        checks = {check["name"]: check for check in whole["checks"] if check["name"] != "schema"}
+        assert outputs["gate"]["status"] == "fail"
+        assert [name for name, check in checks.items() if check["status"] != "pass"] == ["parity"]
+        assert "not-there: ==1.0 is asked and it is not installed" in checks["parity"]["reason"]
+        assert checks["same answers"]["reason"] == "the answers are those of the evaluation"
+        assert any("5 answers to the recorded requests" in check["reason"] for check in whole["checks"])
+        # A wrong environment is no harm to the evaluation.
+        assert outputs["evaluate"]["challenger"] > 0.5
 
 
 class TestRows:

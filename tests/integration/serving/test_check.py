@@ -226,7 +226,7 @@ class TestLimits:
     def test_terms_that_mean_nothing_are_refused(self, good: Path) -> None:
         with pytest.raises(ConfigurationError, match="no interpreter"):
             check(str(good), python="/no/such/python")
-        with pytest.raises(ConfigurationError, match="mode is 'docker'"):
-            check(str(good), mode="docker")
+        with pytest.raises(ConfigurationError, match="mode is 'ftp'"):
+            check(str(good), mode="ftp")
         with pytest.raises(ConfigurationError, match="not above 0"):
             Limits(p99_ms=0)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrain.evaluation import Metric, evaluate, get_metric, metric_names
-from retrain.exceptions import ConfigurationError, DataError, RetrainError
+from retrain.exceptions import ConfigurationError, DataError, DeclarationError, RetrainError
 
 GENERATOR = np.random.default_rng(7)
 ROWS = 400
@@ -151,3 +151,14 @@ def test_a_metric_of_ones_own_is_passed_through():
     own = Metric("share", True, "label", function=lambda y, prediction, weight: 0.5)
     assert get_metric(own) is own
     assert own.score(BINARY, LABELS) == 0.5
+
+
+def test_a_function_of_ones_own_is_named_with_what_it_takes_and_imported_when_it_is_called():
+    own = get_metric("statistics:no_such_thing[value, lower]")
+    assert (own.name, own.takes, own.greater_is_better) == ("no_such_thing", "value", False)
+    assert get_metric("a.b:c[label]").greater_is_better
+    with pytest.raises(DeclarationError, match="statistics:no_such_thing cannot be imported"):
+        own.score([1.0, 2.0], [1.0, 2.0])
+    for wrong in ("a:b", "a:b[rank]", "a:b[label, faster]", "a:b()[label]"):
+        with pytest.raises(ConfigurationError, match=r"package\.module:function\[takes\]"):
+            get_metric(wrong)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from retrain.exceptions import ClaimLostError, DataError
+from retrain.exceptions import ClaimLostError, ContractError, DataError
 from retrain.ledger import ClaimState
 from retrain.loop import accepted_partitions, champion_inputs, history, ingest, pending_partitions
+from retrain.loop.facts import versions_to_compare
 from retrain.loop.streams import watch_work
 from retrain.records import DriftStatus, JobResult, JobStatus, PerformanceStatus
 from tests.unit.loop.conftest import declared
@@ -332,3 +333,21 @@ def test_drift_of_any_kind_is_told_and_quiet_is_not(ledger, spec, take_in, with_
     assert (found["status"], found["kinds"], found["dataset"]) == ("drift", ["concept"], "orders")
     assert ingest.drift_found(ledger, spec, "2024-04@v1") is None
     assert ingest.drift_found(ledger, spec, "2024-05@v1") is None
+
+
+def test_the_champion_and_versions_to_compare_come_with_the_digest_of_their_files(ledger) -> None:
+    for version, serving in (("1", None), ("2", {"status": "pass", "digest": "abc"})):
+        payload = {**JUDGED, "version": version, "model_uri": f"models:/m-{version}", "serving": serving}
+        ledger.append("model:returns", "judged", f"run {version}", payload)
+    ledger.append(
+        "model:returns", "promoted", "2@0", {"version": "2", "model_uri": "models:/m-2", "evidence": {"x": 1}}
+    )
+    assert champion_inputs(ledger, "returns")["digest"] == "abc"
+    expected = {"version": "2", "model_uri": "models:/m-2", "snapshot_uri": "s", "digest": "abc"}
+    assert versions_to_compare(ledger, "returns", " 2, 1,2 ") == [
+        expected, {**expected, "version": "1", "model_uri": "models:/m-1", "digest": None}
+    ]  # fmt: skip
+    assert versions_to_compare(ledger, "returns", [2]) == [expected]
+    assert versions_to_compare(ledger, "returns", "") == versions_to_compare(ledger, "nobody", ()) == []
+    with pytest.raises(ContractError, match=r"no judged versions \['9'\].*some of \['1', '2'\]"):
+        versions_to_compare(ledger, "returns", "1, 9")

@@ -10,7 +10,17 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.serialization.serialized_objects import DagSerialization
 from jsonschema import ValidationError
 
-from retrain import Approval, ContinuousTraining, Decay, Drift, Every, ExternalPython, NewData, RollbackOn
+from retrain import (
+    Approval,
+    ContinuousTraining,
+    Decay,
+    Drift,
+    Every,
+    ExternalPython,
+    KubernetesPod,
+    NewData,
+    RollbackOn,
+)
 from retrain.evaluation import Compared, Custom, DataAge, FairnessGap, Latency, Slices, conditions_from_dicts
 from retrain.exceptions import DeclarationError
 from retrain.serving import Limits, Serving
@@ -183,11 +193,14 @@ def test_settings_reach_every_task() -> None:
 
 def test_the_form_of_a_retraining_asks_for_reason_and_parameters() -> None:
     form = declare().train_dag.params
-    assert form.dump() == {"reason": None, "params": {}}
+    assert form.dump() == {"reason": None, "params": {}, "benchmark": None}
     form.update({"reason": "new labels", "params": {"depth": 3}})
     form.validate()
     with pytest.raises(Exception, match="params"):
         form.update({"params": "deep"})
+    assert form.get_param("benchmark").resolve("3, 12") == "3, 12"
+    with pytest.raises((ValidationError, ValueError)):
+        form.get_param("benchmark").resolve("champion")
 
 
 @pytest.mark.parametrize(
@@ -273,6 +286,19 @@ def test_rules_may_be_none_at_all() -> None:
     assert declare(retrain=[]).rules == ()
 
 
+def test_a_serving_check_that_runs_somewhere_else_is_a_task_of_its_own() -> None:
+    pod = KubernetesPod(image="registry/serving:1")
+    train = declare(runtime=ExternalPython("/opt/jobs/bin/python"), serving_runtime=pod).train_dag
+    assert edges(train) == {
+        "plan": {"train"}, "train": {"serving"}, "serving": {"judge"}, "judge": {"promote"}, "promote": set()
+    }  # fmt: skip
+    assert [train.get_task(name).steps for name in ("train", "serving", "judge")] == [
+        ("train",), ("serving",), ("evaluate", "gate", "register")
+    ]  # fmt: skip
+    assert train.get_task("serving").runtime == pod.to_dict()
+    assert train.get_task("judge").runtime["python"] == "/opt/jobs/bin/python"
+
+
 def test_conditions_and_the_serving_check_reach_the_training_as_json() -> None:
     conditions = [
         Slices(0.02, by=("carrier",), where={"late": "hour > 18"}, found=3), Latency(p99_ms=50),
@@ -307,6 +333,7 @@ def test_conditions_and_the_serving_check_reach_the_training_as_json() -> None:
         ({"conditions": [Custom("mine", "shop/gates.py")]}, "must name a function as package.module:function"),
         ({"conditions": [Custom("mine", print)]}, "holds a function itself"),
         ({"conditions": "slices"}, "ModelSpec.conditions is 'slices'"),
+        ({"metric": "shop.gates:cost"}, "takes"),
         ({"serving": {"mode": "ftp"}}, "Serving.mode is 'ftp'"),
         ({"serving": {"limits": {"p99_ms": -1}}}, r"\['p99_ms'\] are not above 0"),
         ({"serving": {"rows": 0}}, "serving.rows is 0"),

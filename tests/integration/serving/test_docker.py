@@ -1,0 +1,112 @@
+"""The serving check in containers of a real Docker engine; skipped, visibly, where none answers.
+
+No image can be pulled everywhere, so the image here is a stand-in: an empty one, on which this machine's Python is
+mounted. It proves the container (no network, no rights, memory, time, cleaning up), not somebody's image.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retrain.exceptions import ConfigurationError, UnavailableError
+from retrain.records import GateStatus
+from retrain.serving import Limits, ServingVerdict, check
+from tests.support.hostile_models import EXAMPLE, save
+
+pytestmark = pytest.mark.integration
+IMAGE = "retrain-stand-in:1"
+QUICK = Limits(calls=5)
+PASS, FAIL = GateStatus.PASS, GateStatus.FAIL
+
+
+def docker(*arguments: str, content: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(["docker", *arguments], input=content, capture_output=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Make the image, and let the command `docker run` mount this machine's Python into it."""
+    real = shutil.which("docker")
+    if real is None or docker("info").returncode:
+        pytest.skip("no Docker engine answers; nothing was tried in a container")
+    empty = subprocess.run(["tar", "-c", "--files-from", "/dev/null"], capture_output=True, check=True).stdout
+    assert docker("import", "-", IMAGE, content=empty).returncode == 0
+    places = ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix, str(Path(sys.prefix).resolve()))
+    mounts = " ".join(f"--volume {shlex.quote(place)}:{shlex.quote(place)}:ro" for place in places)
+    folder = tmp_path_factory.mktemp("bin")
+    script = folder / "docker"
+    script.write_text(
+        f'#!/bin/sh\nif [ "$1" = run ]; then shift; exec {real} run {mounts} "$@"; fi\nexec {real} "$@"\n'
+    )
+    script.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        yield
+    docker("rmi", IMAGE)
+
+
+def tried(model: Path, limits: Limits = QUICK, **options: object) -> ServingVerdict:
+    python = str(Path(sys.prefix).resolve() / "bin" / "python")
+    verdict = check(str(model), mode="docker", image=IMAGE, python=python, limits=limits, **options)  # type: ignore[arg-type]
+    assert b"retrain-serving-" not in docker("ps", "--all", "--format", "{{.Names}}").stdout
+    return verdict
+
+
+def reason(verdict: ServingVerdict, name: str) -> str:
+    found = verdict.check(name)
+    assert found is not None
+    assert (verdict.status, found.status) == (FAIL, FAIL), verdict.reasons
+    return found.reason
+
+
+def test_a_good_model_passes_with_its_numbers(tmp_path: Path) -> None:
+    verdict = tried(save(tmp_path / "model"), requests=EXAMPLE)
+    assert verdict.status is PASS, verdict.reasons
+    assert (verdict.mode, verdict.requests) == ("docker", 5)
+    assert verdict.memory_bytes > 50_000_000
+    assert verdict.p99_ms > 0
+
+
+def test_one_that_hangs_is_killed_with_its_container(tmp_path: Path) -> None:
+    model = save(tmp_path / "model", load="time.sleep(3600)")
+    assert "did not load within 30 s" in reason(tried(model, Limits(calls=5, load_seconds=30)), "load")
+
+
+def test_it_has_neither_a_network_nor_our_environment_nor_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_PASSWORD", "hunter2-hunter2")
+    load = """
+        import socket
+        assert "WAREHOUSE_PASSWORD" not in os.environ, "it has our environment"
+        try:
+            socket.create_connection(("127.0.0.1", 22), timeout=2)
+        except OSError:
+            pass
+        assert os.listdir("/sys/class/net") == ["lo"], "it has a network"
+        try:
+            open("/usr/local/written", "w")
+        except OSError:
+            pass
+        else:
+            raise AssertionError("it may write anywhere")
+    """
+    verdict = tried(save(tmp_path / "model", load=load))
+    assert verdict.status is PASS, verdict.reasons
+
+
+def test_more_memory_than_allowed_is_told(tmp_path: Path) -> None:
+    model = save(tmp_path / "model", predict="hog = bytearray(3_000_000_000)")
+    assert "memory ran out" in reason(tried(model, Limits(calls=5, memory_bytes=1_200_000_000)), "requests")
+
+
+def test_an_image_that_is_not_there_is_no_verdict(tmp_path: Path) -> None:
+    with pytest.raises((ConfigurationError, UnavailableError), match="no-such-image"):
+        check(str(save(tmp_path / "model")), mode="docker", image="localhost:9/no-such-image:1")
+    with pytest.raises(ConfigurationError, match="no image is named"):
+        check(str(tmp_path / "model"), mode="docker")
