@@ -40,8 +40,8 @@ def page(
 ) -> str:
     """Return a self-contained HTML page: verdict, picture (see `chart`), and the reasons, column by column.
 
-    `further` are other findings by name, such as on predictions or performance. From the profiles alone: 0.1 to 0.2 MB
-    and about a second at 500 columns. Without matplotlib the page has no picture and says so.
+    `further` are other findings by name, such as on predictions or performance. From the profiles alone: at
+    500 columns 0.1 MB and a CPU-second. Without matplotlib the page has no picture and says so.
     """
     reference = as_profile(reference)
     current = as_profile(current, reference)
