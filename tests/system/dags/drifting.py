@@ -29,7 +29,7 @@ with DAG("told_of_drift", schedule=Asset(name="retrain.drift.drifting", uri="ret
     @task
     def tell(triggering_asset_events=None):
         """Return what the events say."""
-        return [event.extra for events in triggering_asset_events.values() for event in events]
+        return {"told": [event.extra for events in triggering_asset_events.values() for event in events]}
 
     tell()
 
