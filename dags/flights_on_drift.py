@@ -30,9 +30,8 @@ with DAG("flights_drifted", schedule=flights.drift, catchup=False, tags=["retrai
     @task
     def tell(triggering_asset_events=None):
         """Print what a message to people would say."""
-        for events in triggering_asset_events.values():
-            for event in events:
-                print(event.extra["partition"], event.extra["severity"], event.extra["kinds"], event.extra["drivers"])
+        for event in triggering_asset_events[flights.drift]:
+            print(event.extra["partition"], event.extra["severity"], event.extra["kinds"], event.extra["drivers"])
 
     tell()
 

@@ -24,12 +24,14 @@ ContinuousTraining(
     retry_delay_seconds=1,
 )
 
-with DAG("told_of_drift", schedule=Asset(name="retrain.drift.drifting", uri="retrain://drift/drifting")):
+DRIFT = Asset(name="retrain.drift.drifting", uri="retrain://drift/drifting")
+
+with DAG("told_of_drift", schedule=DRIFT):
 
     @task
     def tell(triggering_asset_events=None):
         """Return what the events say."""
-        return {"told": [event.extra for events in triggering_asset_events.values() for event in events]}
+        return {"told": [event.extra for event in triggering_asset_events[DRIFT]]}
 
     tell()
 
