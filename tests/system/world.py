@@ -27,7 +27,7 @@ from scripts.services.processes import Server, free_port
 
 HERE = Path(__file__).parent
 DAGS = (
-    *(HERE / "dags" / name for name in ("killed.py", "unlucky.py", "fed.py", "released.py")),
+    *(HERE / "dags" / name for name in ("killed.py", "unlucky.py", "fed.py", "released.py", "drifting.py")),
     REPOSITORY / "dags" / "flights_on_arrival.py",
 )
 # Generous, because a machine may be busy; what is expected takes seconds.

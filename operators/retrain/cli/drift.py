@@ -1,4 +1,4 @@
-"""`retrain drift`: profile data, compare it with a reference, draw the report."""
+"""`retrain drift`: profile data, compare it with a reference, draw the report, list what was found."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from retrain.drift import Profile
     from retrain.records import DriftVerdict
 
@@ -64,41 +66,115 @@ def compare_command(ctx: click.Context, reference: str, current: str, *, as_json
 @command.command("report")
 @click.option("--reference", required=True, help="What the data should look like.")
 @click.option("--current", required=True, help="The data to judge.")
+@click.option("--history", multiple=True, help="A past partition, the oldest first; may be given several times.")
+@click.option("--summary", is_flag=True, help="Of an .html: our page of one screen, not Evidently's.")
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help=".html or .png.")
-def report_command(reference: str, current: str, output: Path) -> None:
-    """Draw the columns that matter, reference beside current: Evidently's page (.html), or one picture (.png)."""
+def report_command(reference: str, current: str, history: tuple[str, ...], output: Path, *, summary: bool) -> None:
+    """Draw the columns that matter: Evidently's page (.html), ours (.html, --summary), or its picture alone (.png)."""
     from retrain import drift
 
-    if output.suffix.lower() == ".png":
-        output.write_bytes(drift.chart(_load(reference), _load(current)))
+    before = _profile(reference)
+    now = _profile(current, before)
+    verdict = drift.compare(before, now, history=[_profile(source, before) for source in history])
+    if output.suffix.lower() != ".png" and not summary:
+        output.write_text(drift.report(before, now, verdict), encoding="utf-8")
     else:
-        output.write_text(drift.report(_load(reference), _load(current)), encoding="utf-8")
+        _draw(output, before, now, verdict, title=Path(current).stem)
     click.echo(f"{output}", err=True)
 
 
 @command.command("history")
-@click.option("--reference", required=True, help="What the data should look like.")
+@click.option("--reference", help="What the data should look like.")
+@click.option("--season", type=click.Choice(["year", "week", "day"]), help="Judge by partitions of the same season.")
+@click.option("--model", help="Print what the ledger holds of this model instead.")
+@click.option("--ledger", envvar="RETRAIN_LEDGER", help="URL or path of the ledger, for --model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one verdict a line as JSON.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Draw the last one here (.png).")
-@click.argument("partitions", nargs=-1, required=True)
-def history_command(reference: str, partitions: tuple[str, ...], *, as_json: bool, output: Path | None) -> None:
-    """Judge PARTITIONS (sources, the oldest first) one by one, each with those before it as its history."""
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Draw the last one (.png, .html)."
+)
+@click.argument("partitions", nargs=-1)
+def history_command(
+    reference: str | None,
+    partitions: tuple[str, ...],
+    model: str | None,
+    ledger: str | None,
+    output: Path | None,
+    **options: Any,
+) -> None:
+    """Judge PARTITIONS (sources, the oldest first) one by one, each by those before it; or list a model's verdicts."""
+    if model is not None:
+        if not ledger or partitions or output:
+            raise click.UsageError("--model takes --ledger (or RETRAIN_LEDGER), and neither PARTITIONS nor -o")
+        _recorded(ledger, model, as_json=options["as_json"])
+    elif reference is None or not partitions:
+        raise click.UsageError("give --reference and PARTITIONS, or --model")
+    else:
+        _judged(reference, partitions, output, **options)
+
+
+def _judged(
+    reference: str, partitions: tuple[str, ...], output: Path | None, *, season: str | None, as_json: bool
+) -> None:
     from retrain import drift
+    from retrain.loop.past import MOST
+    from retrain.loop.season import same_season
 
     before = _profile(reference)
-    known: list[Profile] = []
+    known: dict[str, Profile] = {}
     verdicts: list[tuple[str, DriftVerdict]] = []
     for source in partitions:
         profile = _profile(source, before)
-        verdict = drift.compare(before, profile, history=known)
+        matched = same_season(Path(source).stem, known, season, MOST) if season else None
+        verdict = drift.compare(before, profile, history=[known[name] for name in matched or [*known][-MOST:]])
         verdicts.append((Path(source).stem, verdict))
-        known.append(profile)
+        known[Path(source).stem] = profile
         if as_json:
             click.echo(json.dumps({"partition": source, **verdict.to_dict()}))
         else:
-            click.echo(f"{source}: {verdict.status}  {', '.join(verdict.drivers)}")
+            _line(source, verdict.status, verdict.severity, verdict.kinds, verdict.drivers)
     if output is not None:
-        output.write_bytes(drift.chart(before, known[-1], verdicts[-1][1], past=verdicts[:-1]))
+        name, last = verdicts[-1]
+        _draw(output, before, known[name], last, past=verdicts, title=name)
+
+
+def _recorded(url: str, model: str, *, as_json: bool) -> None:
+    """Print the newest look at each partition, in order of partition."""
+    from retrain.ledger import Ledger
+    from retrain.loop.verdicts import describe, watched_events
+
+    with Ledger.open(url) as ledger:
+        newest: dict[str, dict[str, Any]] = {}
+        for event in watched_events(ledger, model=model):
+            found = {**describe(model, event.payload), "recorded_at": event.recorded_at.isoformat()}
+            newest.setdefault(found["partition"], found)
+    for _, found in sorted(newest.items()):
+        if as_json:
+            click.echo(json.dumps(found))
+        else:
+            _line(found["partition"], found["status"] or "-", found["severity"], found["kinds"], found["drivers"])
+
+
+def _line(name: str, status: str, severity: str | None, kinds: "Sequence[str]", drivers: "Sequence[str]") -> None:
+    words = " ".join(filter(None, [str(status), severity and str(severity)]))
+    found = f"  {'+'.join(kinds)}: {', '.join(drivers)}".rstrip(": ") if kinds else ""
+    click.echo(f"{name}: {words}{found}")
+
+
+def _draw(
+    output: Path,
+    before: "Profile",
+    now: "Profile",
+    verdict: "DriftVerdict",
+    *,
+    past: "Sequence[tuple[str, DriftVerdict]]" = (),
+    title: str = "",
+) -> None:
+    from retrain import drift
+
+    if output.suffix.lower() == ".png":
+        output.write_bytes(drift.chart(before, now, verdict, past=past))
+    else:
+        output.write_text(drift.page(before, now, verdict, past=past, title=title), encoding="utf-8")
 
 
 def _load(source: str) -> "Profile | str":

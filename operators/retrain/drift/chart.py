@@ -19,6 +19,18 @@ MOST_PANELS = 9
 ACROSS = 3
 BINS = 30
 MOST_LEVELS = 12
+# What an effect is called over its panel; the names in a verdict are those of `Thresholds`.
+_MEASURES = {
+    "ks_d": "KS distance",
+    "location": "shift",
+    "scale": "spread",
+    "total_variation": "share that moved",
+    "dependence": "correlation",
+    "outlier_share": "outliers",
+    "missing_share": "missing",
+    "infinite_share": "infinite",
+    "unknown_share": "unknown levels",
+}
 _COLOURS = {"reference": "#7f8c9b", "current": "#d9622b"}
 _STATES = {DriftStatus.OK: "#4c9f70", DriftStatus.DRIFT: "#c0392b", DriftStatus.INCONCLUSIVE: "#c9a227"}
 
@@ -52,11 +64,12 @@ def chart(
     grid = figure.add_gridspec(len(heights), ACROSS, height_ratios=heights)
     for index, name in enumerate(names):
         axes = figure.add_subplot(grid[index // ACROSS, index % ACROSS])
-        _panel(axes, name, reference, current, verdict)
+        _panel(axes, name, reference, current, verdict, legend=index == 0)
     if past:
         _strip(figure.add_subplot(grid[down, :]), past)
     rows = f"{verdict.current_rows:,} rows against {verdict.reference_rows:,}"
-    words = [verdict.status.value, *(str(word) for word in (verdict.severity, verdict.shape) if word)]
+    severity = f"{verdict.severity} severity" if verdict.severity else ""
+    words = [word for word in (verdict.status.value, severity, verdict.shape and verdict.shape.value) if word]
     figure.suptitle(f"{', '.join(words)}: {rows}", x=0.01, ha="left", color=_STATES[verdict.status], weight="bold")
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
@@ -81,16 +94,18 @@ def _is_drawn(one: ColumnProfile, other: ColumnProfile) -> bool:
     return drawn and bool(one.values and other.values)
 
 
-def _panel(axes: Any, name: str, reference: Profile, current: Profile, verdict: DriftVerdict) -> None:
+def _panel(axes: Any, name: str, reference: Profile, current: Profile, verdict: DriftVerdict, *, legend: bool) -> None:
     one, other = reference.columns[name], current.columns[name]
     if one.kind is Kind.NUMERIC:
         _histogram(axes, one, other)
     else:
         _bars(axes, one, other)
+    if legend:
+        axes.legend(fontsize=6, frameon=False)
     drifted = verdict.columns[name].status is DriftStatus.DRIFT
     colour = _STATES[DriftStatus.DRIFT] if drifted else "black"
     effect, measure = verdict.columns[name].effect, verdict.columns[name].effect_name
-    note = f"  {measure} {effect:+.2f}" if effect is not None else ""
+    note = f"  {_MEASURES.get(str(measure), measure)} {effect:+.2g}" if effect is not None else ""
     axes.set_title(f"{name}{note}", fontsize=9, loc="left", color=colour)
     axes.tick_params(labelsize=7)
     axes.set_yticks([])
@@ -113,7 +128,6 @@ def _histogram(axes: Any, one: ColumnProfile, other: ColumnProfile) -> None:
         axes.stairs(
             np.diff([0, *upto, 1]), edges, color=_COLOURS[label], label=label, fill=label == "reference", alpha=0.8
         )
-    axes.legend(fontsize=6, frameon=False)
 
 
 def _bars(axes: Any, one: ColumnProfile, other: ColumnProfile) -> None:
@@ -125,7 +139,8 @@ def _bars(axes: Any, one: ColumnProfile, other: ColumnProfile) -> None:
     places = np.arange(len(shown))
     for offset, (label, counts) in zip((-0.2, 0.2), zip(_COLOURS, (before, after), strict=True), strict=True):
         total = sum(counts.values())
-        axes.bar(places + offset, [counts.get(level, 0) / total for level in shown], 0.4, color=_COLOURS[label])
+        shares = [counts.get(level, 0) / total for level in shown]
+        axes.bar(places + offset, shares, 0.4, color=_COLOURS[label], label=label)
     axes.set_xticks(places, [level[:10] for level in shown], rotation=45 if len(shown) > 4 else 0)
 
 

@@ -58,6 +58,10 @@ class _Pairs:
     p_value: "Floats"
 
 
+# A number with fewer values than this is not unfolded around its middle.
+FEWEST_VALUES = 10
+
+
 @dataclass(frozen=True)
 class _Found:
     """A pair as evidence, and where its statistic is found again in another sample."""
@@ -141,7 +145,7 @@ class _Features:
 
         rows = max((len(values) for values in profile.sample.values()), default=0)
         plain = [_scores(np.asarray(profile.sample[name], dtype=np.float64)) for name in self.numbers]
-        folded = [_scores(np.abs(scores)) for scores in plain]
+        folded = [_scores(np.abs(scores)) if _has_middle(scores) else np.full(rows, np.nan) for scores in plain]
         columns = [*plain, *folded]
         raw = np.column_stack(columns) if columns else np.empty((rows, 0))
         named: dict[str, Any] = {
@@ -163,6 +167,16 @@ def _usable_levels(name: str, reference: Profile, current: Profile) -> list[tupl
         # The second of two says the same as the first.
         ranked = ranked[1:]
     return [(name, level) for level in ranked[:MOST_LEVELS]]
+
+
+def _has_middle(scores: "Floats") -> bool:
+    """Say whether the distance from the middle means anything.
+
+    Of a few values (a label of 0 and 1) the rarer lies farther out, and which one that is changes by chance.
+    """
+    import numpy as np
+
+    return len(np.unique(scores[np.isfinite(scores)])) >= FEWEST_VALUES
 
 
 def _scores(values: "Floats") -> "Floats":

@@ -28,7 +28,8 @@ def report(reference: "Profile | Source", current: "Profile | Source", verdict: 
 
     At most 10 columns (the verdict's drivers first, then by effect) over the profiles' samples of at most 2,000 rows.
     The verdict at the head of the page is ours, from all rows; Evidently's scores under it are from the samples. A
-    column that cannot be drawn is left out, with a note. Raises MissingDependencyError without Evidently.
+    column that cannot be drawn is left out, with a note. At 500 columns 4.0 MB and 3.8 CPU-seconds, 3.2 of them its
+    import. Raises MissingDependencyError without Evidently.
     """
     reference = as_profile(reference)
     current = as_profile(current, reference)

@@ -25,7 +25,7 @@ h1{font-size:1.3em}h1 b{padding:.1em .5em;border-radius:.3em;color:#fff}
 .ok{background:#4c9f70}.drift{background:#c0392b}.inconclusive{background:#c9a227}
 img{max-width:100%}table{border-collapse:collapse;font-size:.9em}
 td,th{text-align:left;vertical-align:top;padding:.25em .8em .25em 0;border-bottom:1px solid #ddd}
-td.n{white-space:nowrap}
+td.n,th{white-space:nowrap}
 """
 
 
@@ -40,14 +40,15 @@ def page(
 ) -> str:
     """Return a self-contained HTML page: verdict, picture (see `chart`), and the reasons, column by column.
 
-    `further` are other findings by name, such as on predictions or performance. From the profiles alone: 0.1 to 0.2 MB
-    and about a second at 500 columns. Without matplotlib the page has no picture and says so.
+    `further` are other findings by name, such as on predictions or performance. From the profiles alone: at
+    500 columns 0.1 MB and a CPU-second. Without matplotlib the page has no picture and says so.
     """
     reference = as_profile(reference)
     current = as_profile(current, reference)
     verdict = verdict or compare(reference, current)
     heading = f'<b class="{verdict.status}">{verdict.status}</b>'
-    extras = ", ".join(str(word) for word in (verdict.severity, verdict.shape) if word)
+    severity = f"{verdict.severity} severity" if verdict.severity else ""
+    extras = ", ".join(word for word in (severity, verdict.shape and verdict.shape.value) if word)
     body = [
         f"<h1>{html.escape(title)} {heading} {html.escape(extras)}</h1>",
         f"<p>{html.escape(verdict.summary)}</p>",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PRIVATE = "The label is private, and so is what predicts it"
 NO_LABELS = "No labels ({target}) in the partition yet"
 # Rows of the stream of losses: the latest. Detectors need a second for half a million.
 MOST_LOSSES = 500_000
@@ -94,6 +95,8 @@ def prediction(context: StepContext, champion: Mapping[str, Any]) -> dict[str, A
     The profile of the predictions goes to the store; those of past partitions tell what variation is ordinary.
     """
     scored = scored_partition(context, champion)
+    if context.spec.target in context.spec.pii and scored.metric.takes in ("label", "value"):
+        return _nothing(_PRIVATE)
     kept = holdout(champion)
     reference, current = (predictions_of(values, scored.metric) for values in (kept["predicted"], scored.predicted))
     return _compared(context, champion, "prediction", reference, current)
@@ -109,6 +112,8 @@ def label(context: StepContext, champion: Mapping[str, Any]) -> dict[str, Any]:
 
     if context.spec.labels is None:
         return _nothing("The labels are in the data: they are judged with it")
+    if context.spec.target in context.spec.pii:
+        return _nothing(_PRIVATE)
     scored = scored_partition(context, champion)
     if scored.labels is None:
         return _nothing(NO_LABELS.format(target=context.spec.target))
@@ -204,7 +209,6 @@ def _compared(
 
     spec, ref = context.spec, watched_ref(context)
     options: dict[str, Any] = {kind if kind == "prediction" else "target": kind}
-    options["pii"] = ("label",) if kind == "label" and spec.target in spec.pii else ()
     before, now = (drifting.profile(side, **options) for side in (reference, current))
     past: list[Profile] = [
         drifting.Profile.from_dict(storage.read_json(uri)) for uri in context.request.inputs.get(f"past_{kind}s") or []

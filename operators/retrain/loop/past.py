@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.loop.facts import Accepted, newest_watched, watched_champion
+from retrain.loop.season import same_season
 from retrain.loop.streams import parse_key
 from retrain.records import ModelSpec
 
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
 MOST = 12
 
 
-def past_profiles(accepted: Sequence[Accepted], key: str, spec: ModelSpec) -> list[str]:  # noqa: ARG001
-    """Return the profiles of the last partitions, the oldest first."""
-    return [one.profile_uri for one in accepted if one.key != key and one.profile_uri][-MOST:]
+def past_profiles(accepted: Sequence[Accepted], key: str, spec: ModelSpec) -> list[str]:
+    """Return the profiles of the last partitions, the oldest first; with a declared season, of those nearest in it.
+
+    Until a season has gone round, and where the names tell no time, they are the last ones.
+    """
+    others = {str(one.ref.partition): one.profile_uri for one in accepted if one.key != key and one.profile_uri}
+    if spec.season is not None:
+        partition = parse_key(key)[0]
+        if matched := same_season(partition, others, spec.season, MOST):
+            return [others[name] for name in matched]
+    return list(others.values())[-MOST:]
 
 
 def past_looks(ledger: "Ledger", spec: ModelSpec, key: str, version: str | None) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class ModelSpec(Record):
     `labels` is a URI with `{partition}` in it, of labels that arrive apart from the features and are joined by `key`;
     only labelled partitions are trained on and judged by. `complete` says when an object is finished, besides its name
     (see `retrain.data.Completeness`). `keep_copies`: accepted data is copied into the store, so that a snapshot
-    outlives its source; False where the source itself is versioned and immutable.
+    outlives its source; False where the source itself is versioned and immutable. `season` (`year`, `week` or `day`):
+    past partitions of the same season tell what variation is ordinary; their names have to tell the time.
 
     `approval` says when a person has to agree before a promotion (None: never), `rollback_on` what takes one back.
     `conditions` are what the gate asks beside its rule, each as its `to_dict` (see `retrain.evaluation`); `weight` is
@@ -59,3 +60,4 @@ class ModelSpec(Record):
     conditions: tuple[Mapping[str, Any], ...] = ()
     weight: str | None = None
     serving: Mapping[str, Any] | None = field(default_factory=dict)
+    season: str | None = None

@@ -11,6 +11,8 @@ from retrain.records._codec import Record
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 RULES = ("non_inferior", "superior")
+# Those of `retrain.loop.season`, which a declaration does not load.
+SEASONS = ("year", "week", "day")
 
 
 def declared(fields: Mapping[str, Any]) -> ModelSpec:
@@ -60,6 +62,8 @@ def checked(spec: ModelSpec, rules: Sequence[Any]) -> tuple[Any, ...]:
     problems += [*_data(spec), *_judging(spec)]
     if spec.rule not in RULES:
         problems.append(f"rule={spec.rule!r}: must be {' or '.join(RULES)}")
+    if spec.season not in (None, *SEASONS):
+        problems.append(f"season={spec.season!r}: must be {' or '.join(SEASONS)}")
     problems += [
         f"retrain={rule!r}: must hold rules such as Every('@weekly') or NewData(every=3)"
         for rule in rules
