@@ -7,7 +7,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from retrain.exceptions import ContractError, PromotionRefusedError
 from retrain.loop.streams import Kind, model_stream
+from retrain.operators.evidence import keep_evidence
 from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
+from retrain.operators.links import EvidencePageLink
 from retrain.records import Alarm, GateStatus
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class ModelPromoteOperator(_ReleaseOperator):
     """
 
     template_fields = ("judged",)
+    operator_extra_links = (EvidencePageLink(),)
 
     def __init__(self, *, judged: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -93,10 +96,13 @@ class ModelPromoteOperator(_ReleaseOperator):
                 # A promotion ends in this by itself; before it, a champion that MLflow has lost would stand in its way.
                 if champion(ledger, spec.model) is not None:
                     reconcile(ledger, registry, spec.model)
+                if judged is not None:
+                    keep_evidence(self, context, ledger, registry, judged.payload["version"])
                 raise AirflowSkipException(why if to_do is Standing.LEAVE else f"A person has to be asked: {why}")
             self._check_bytes(context, event, ledger, judged)
             done = promote_judged(ledger, registry, spec.model, judged, actor=actor(context), approval=spec.approval)
             self.announce(context, ledger)
+            keep_evidence(self, context, ledger, registry, judged.payload["version"])
             return done
 
     def _check_bytes(
