@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from retrain.exceptions import ContractError, PromotionRefusedError
 from retrain.loop.streams import Kind, model_stream
+from retrain.operators import lineage
 from retrain.operators.evidence import keep_evidence
 from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
 from retrain.operators.links import EvidencePageLink
@@ -105,6 +106,10 @@ class ModelPromoteOperator(_ReleaseOperator):
             keep_evidence(self, context, ledger, registry, judged.payload["version"])
             return done
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage, where its provider is installed, which version became champion."""
+        return lineage.released(self, task_instance)
+
     def _check_bytes(
         self, context: "Context", event: Mapping[str, Any] | None, ledger: "Ledger", judged: "Event"
     ) -> None:
@@ -152,6 +157,10 @@ class RollbackModelOperator(_ReleaseOperator):
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Go on when a job in a pod has ended."""
         return self._roll_back(context, event)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage, where its provider is installed, which version became champion again."""
+        return lineage.released(self, task_instance)
 
     @final_errors
     def _roll_back(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
