@@ -180,3 +180,22 @@ def test_numbers_are_written_for_people(value, text: str) -> None:
 def test_a_long_list_is_cut_and_counted() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed([str(n) for n in range(100)]).endswith("98, 99 (100 in all)")
+
+
+def test_labels_that_came_apart_are_part_of_the_proof_and_of_the_answer_to_a_deletion(story) -> None:
+    from retrain.audit.affected import affected_by
+    from retrain.records import DataRef
+
+    story.partition("2024-01")
+    story.partition("2024-02")
+    joined = DataRef(f"{story.store}/joined", "parquet", "2024-01", 1, "sha256:joined", 90, labels=2)
+    payload = {"partition": "2024-01", "version": 1, "labels": 2, "accepted": joined.to_dict(), "unlabelled": 7}
+    story.append("dataset:orders", "labelled", "2024-01@v1+l2", payload)
+    story.refs["2024-01@v1+l2"] = joined
+    story.judged("1", ["2024-01@v1+l2"], ["2024-02@v1"])
+    data = open_dossier(story.ledger, "returns", "1").ledger["data"]
+    (partition,) = data["partitions"]
+    assert (data["proven"], partition["rows"], partition["unlabelled"]) == (True, 90, 7)
+    for asked in ({"partition": "2024-01@v1"}, {"digest": "sha256:joined"}, {"partition": "2024-01@v1+l2"}):
+        (hit,) = affected_by(story.ledger, "returns", **asked).affected[0].trained
+        assert hit.key == "2024-01@v1+l2"
