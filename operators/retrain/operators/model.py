@@ -133,6 +133,8 @@ class ModelTrainOperator(RetrainOperator):
             "run_id": trained["run_id"],
             "model_uri": trained["model_uri"],
             "training_key": trained["training_key"],
+            "code": trained.get("code_digest"),
+            "params": plan["params"],
             "frame": trained.get("frame"),
             "profile_uri": trained["profile_uri"],
             "snapshot_uri": plan["snapshot_uri"],
