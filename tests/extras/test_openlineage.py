@@ -61,6 +61,7 @@ def test_an_ingest_tells_what_came_in_what_was_broken_and_what_was_accepted(told
     assert came["inputFacets"]["inputStatistics"]["rowCount"] == 100
     (broken,) = came["inputFacets"]["dataQualityAssertions"]["assertions"]
     assert (broken["assertion"], broken["column"], broken["success"]) == ("expect_x", "items", False)
+    assert broken["severity"] == "error"
     assert accepted["facets"]["version"]["datasetVersion"] == told.refs["2024-01@v1"].digest
     assert accepted["facets"]["schema"]["fields"][0]["name"] == "id"
     assert accepted["outputFacets"]["outputStatistics"]["rowCount"] == 97

@@ -10,16 +10,15 @@ from retrain.exceptions import DataError
 from retrain.ledger.events import Head
 from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key
 from retrain.loop.versions import without_labels
+from retrain.records import RELEASES
 from retrain.registry.champions import champion
 
 if TYPE_CHECKING:
     from retrain.ledger import Event, Ledger
 
-CHANGES = (Kind.PROMOTED, Kind.ROLLED_BACK)
-# A person's answer about a version, and what else may be told of it. By name: a ledger may hold more than this release
-# writes.
-ANSWERS = ("approved", "rejected")
-REMARKS = ("asked", "retired", "guarded")
+# A person's answer about a version, and what else may be told of it.
+ANSWERS = (Kind.APPROVED, Kind.REJECTED)
+REMARKS = (Kind.ASKED, Kind.RETIRED, Kind.GUARDED)
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def follow(ledger: "Ledger", model: str, version: str, *, until: "Mapping[str, H
     """
     book = _Book(ledger, until)
     version = _named(ledger, model, version)
-    kinds = [Kind.JUDGED, *CHANGES, *ANSWERS, *REMARKS]
+    kinds = [Kind.JUDGED, *RELEASES, *ANSWERS, *REMARKS]
     found = list(_about(book.events(model_stream(model), kinds), version))
     if not any(str(event.payload.get("version")) == version for event in found):
         raise DataError(
@@ -131,7 +130,7 @@ def _named(ledger: "Ledger", model: str, version: str) -> str:
 
 
 def _known(ledger: "Ledger", model: str) -> str:
-    events = ledger.events(model_stream(model), kinds=[Kind.JUDGED, *CHANGES])
+    events = ledger.events(model_stream(model), kinds=[Kind.JUDGED, *RELEASES])
     names = dict.fromkeys(str(event.payload["version"]) for event in events)
     return ", ".join(names) or "none: no version of this model was judged or promoted"
 
@@ -141,7 +140,7 @@ def _about(events: "Iterable[Event]", version: str) -> "Iterator[Event]":
     reigns = False
     for event in events:
         named = str(event.payload.get("version")) == version
-        if event.kind in CHANGES:
+        if event.kind in RELEASES:
             if named or reigns:
                 yield event
             reigns = named

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from retrain.operators.job import RetrainOperator
 
 _SOURCE = "RETRAIN"
+# OpenLineage's two words; what is only for information is no more than a warning.
+_SEVERITY = {"critical": "error"}
 
 
 def ingested(task: "RetrainOperator", partition: Any) -> "OperatorLineage":
@@ -73,7 +75,13 @@ def _input(one: "Dataset") -> Any:
     if one.broken:
         facets["dataQualityAssertions"] = quality.DataQualityAssertionsDatasetFacet(
             [
-                quality.Assertion(broken.expectation, False, broken.column, broken.severity, description=broken.reason)
+                quality.Assertion(
+                    broken.expectation,
+                    False,
+                    broken.column,
+                    _SEVERITY.get(broken.severity or "", "warn"),
+                    description=broken.reason,
+                )
                 for broken in one.broken
             ]
         )

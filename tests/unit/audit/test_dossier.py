@@ -81,12 +81,30 @@ def test_a_version_that_failed_its_gate_was_never_in_production(told) -> None:
 
 
 def test_a_persons_answer_is_told_with_the_comment(told) -> None:
-    told.append("model:returns", "rejected", "a1", {"version": "3", "person": "Ben", "comment": "too few rows"})
-    told.append("model:returns", "approved", "a2", {"version": "3", "comment": "now fine"}, actor="cleo")
+    told.append("model:returns", "rejected", "a1", {"version": "3", "by": "Ben", "comment": "too few rows"})
+    told.append("model:returns", "approved", "a2", {"version": "3", "by": None, "note": "nobody answered"})
     heard = words(open_dossier(told.ledger, "returns", "3"))["who said so"]
     assert "Ben rejected it" in heard
     assert ": too few rows" in heard
-    assert "cleo approved it" in heard
+    assert "nobody approved it" in heard
+    assert ": nobody answered" in heard
+
+
+def test_a_guard_its_alarm_and_the_retirement_are_told(story) -> None:
+    story.change("1", None)
+    story.change("2", "1")
+    seen = {"version": "2", "alarm": None, "reason": "it serves", "target": None, "refused": None}
+    story.append("model:returns", "guarded", "g1", seen)
+    story.append("model:returns", "guarded", "g2", {**seen, "alarm": "decay", "reason": "worse", "refused": "gone"})
+    check = {"status": "pass", "reasons": []}
+    story.change("1", "2", "rolled_back", alarm="decay", check=check)
+    story.append("model:returns", "retired", "2", {"version": "2", "reason": "an alarm"}, actor="dag:returns.data")
+    heard = words(open_dossier(story.ledger, "returns", "2"))
+    assert "why it was rolled back: why 1 (alarm: decay)" in heard["now"]
+    assert "retired by dag:returns.data" in heard["who said so"]
+    assert "no alarm, it serves" in heard["seen since"]
+    assert "alarm (decay), worse; no way back: gone" in heard["seen since"]
+    assert "it was loaded before that: pass" in words(open_dossier(story.ledger, "returns", "1"))["now"]
 
 
 def test_a_version_that_was_promoted_by_hand_is_told_as_far_as_it_is_known(story) -> None:
