@@ -40,7 +40,8 @@ class Answer:
 
 def overall(judged: Mapping[str, Any]) -> tuple[GateStatus, list[str]]:
     """Return the worse of the gate's status and the serving check's, where there was one, and the reasons of it."""
-    verdicts = [judged["verdict"], *filter(None, [judged.get("serving")])]
+    # A serving check that was declared away has no status.
+    verdicts = [one for one in (judged["verdict"], judged.get("serving")) if one and one["status"]]
     order = (GateStatus.FAIL, GateStatus.INCONCLUSIVE, GateStatus.PASS)
     status = min((GateStatus(one["status"]) for one in verdicts), key=order.index)
     return status, [reason for one in verdicts if one["status"] == status for reason in one["reasons"]]

@@ -75,6 +75,11 @@ def test_the_serving_check_counts_like_the_gate(ledger, gate, serving, expected)
     assert ("serving is" in why) == (serving != "pass" or gate == "pass")
 
 
+def test_a_serving_check_that_was_declared_away_does_not_count(ledger) -> None:
+    judged = judge(ledger, serving={"status": None, "reasons": ["no serving check is declared"]})
+    assert standing(ledger, "returns", judged, RULES["never"])[0] is Standing.PROMOTE
+
+
 def test_the_first_answer_counts_and_there_is_one_only(ledger) -> None:
     judged = judge(ledger)
     yes = record_answer(ledger, "returns", judged, Answer(True, "bo", "go"), actor="dag:x")
