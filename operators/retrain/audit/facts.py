@@ -33,7 +33,8 @@ def facts(trail: Trail) -> dict[str, Any]:
         "training": _training(trail, payload),
         "gate": _gate(judged),
         "earlier_verdicts": [_gate(event) for event in trail.of(Kind.JUDGED)[:-1]],
-        "serving": payload.get("serving"),
+        # A check that was declared away has no status.
+        "serving": payload["serving"] if (payload.get("serving") or {}).get("status") else None,
         "answers": [_answer(event) for event in trail.of(*ANSWERS)],
         "remarks": [_remark(event) for event in trail.of(*REMARKS)],
         "production": _production(trail),
