@@ -29,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
             "retrain.operators.links.ValidationPageLink",
             "retrain.operators.links.DriftSummaryLink",
             "retrain.operators.links.DriftPageLink",
+            "retrain.operators.links.EvidencePageLink",
         ],
         "config": {"retrain": _CONFIG},
     }

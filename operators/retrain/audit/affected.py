@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrain.audit.asof import Tenure, tenures
-from retrain.audit.trail import CHANGES, dataset_of, trained_keys
+from retrain.audit.trail import dataset_of, trained_keys
 from retrain.exceptions import DataError, RetrainError
 from retrain.loop.streams import Kind, dataset_stream, model_stream
 from retrain.loop.versions import without_labels
-from retrain.records import DataRef, encode
+from retrain.records import RELEASES, DataRef, encode
 from retrain.registry.champions import promotions
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _by_digest(shelf: _Shelf, digest: str) -> Holds:
 def _versions(ledger: "Ledger", model: str) -> tuple[list[_Ours], _Shelf]:
     """All versions of a model with what they were made of, in order of their first mention."""
     latest: dict[str, Event] = {}
-    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED, *CHANGES]):
+    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED, *RELEASES]):
         known = latest.get(str(event.payload["version"]))
         if known is None or event.kind == Kind.JUDGED or known.kind != Kind.JUDGED:
             latest[str(event.payload["version"])] = event

@@ -53,7 +53,7 @@ def bundle(
     Only the ledger has to answer; a source that is down is named in it. The chains of the model and of its dataset are
     verified, and the outcome is part of the evidence. DataError where the ledger does not know the version.
     """
-    dossier = open_dossier(ledger, model, version, client=client, settled=True)
+    dossier = open_dossier(ledger, model, version, client=client)
     document: dict[str, Any] = encode(
         {
             "format": FORMAT,
@@ -116,9 +116,8 @@ def _sealed(document: Mapping[str, Any]) -> Proof:
 
 def _recorded(document: Mapping[str, Any], ledger: "Ledger", heads: "Mapping[str, Head]") -> list[Proof]:
     """Every event is there as it was, none was left out, and the facts are what these events say."""
-    until = {stream: head.sequence for stream, head in heads.items()}
     try:
-        trail = follow(ledger, str(document["model"]), str(document["version"]), until=until)
+        trail = follow(ledger, str(document["model"]), str(document["version"]), until=heads)
     except DataError as error:
         return [Proof("events", False, str(error)), Proof("facts", False, "there are no events to make them from")]
     here = {(event.stream, event.sequence): place(event) for event in trail.events}
@@ -168,15 +167,15 @@ def _heads(document: Mapping[str, Any]) -> "dict[str, Head]":
 
 def _chain(ledger: "Ledger", dossier: Dossier) -> dict[str, Any]:
     reports: dict[str, VerifyReport] = {
-        stream: ledger.verify(stream, heads={stream: head}) for stream, head in dossier.heads.items()
+        stream: ledger.verify(stream, heads={stream: head}) for stream, head in dossier.trail.heads.items()
     }
     problems = [vars(problem) for report in reports.values() for problem in report.problems]
     return {
         "ok": not problems,
-        "events": sum(head.sequence for head in dossier.heads.values()),
+        "events": sum(head.sequence for head in dossier.trail.heads.values()),
         "problems": problems[:_MOST_PROBLEMS],
         "more_problems": max(0, len(problems) - _MOST_PROBLEMS),
-        "heads": {stream: head._asdict() for stream, head in dossier.heads.items()},
+        "heads": {stream: head._asdict() for stream, head in dossier.trail.heads.items()},
     }
 
 

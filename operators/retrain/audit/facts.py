@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrain.audit.asof import tenures
-from retrain.audit.trail import ANSWERS, CHANGES, REMARKS, Trail, trained_keys
+from retrain.audit.trail import ANSWERS, REMARKS, Trail, trained_keys
 from retrain.ledger.chain import write_time
 from retrain.loop.streams import Kind, parse_key
 from retrain.loop.versions import without_labels
-from retrain.records import DataRef, Snapshot
+from retrain.records import RELEASES, DataRef, Snapshot
 from retrain.registry.champions import from_event
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def facts(trail: Trail) -> dict[str, Any]:
         "training": _training(trail, payload),
         "gate": _gate(judged),
         "earlier_verdicts": [_gate(event) for event in trail.of(Kind.JUDGED)[:-1]],
-        "serving": payload.get("serving"),
+        # A check that was declared away has no status.
+        "serving": payload["serving"] if (payload.get("serving") or {}).get("status") else None,
         "answers": [_answer(event) for event in trail.of(*ANSWERS)],
         "remarks": [_remark(event) for event in trail.of(*REMARKS)],
         "production": _production(trail),
@@ -157,7 +158,7 @@ def _training(trail: Trail, judged: Mapping[str, Any]) -> dict[str, Any]:
     reads = trail.of(Kind.READ)
     origin: Mapping[str, Any] = next((event.payload["origin"] for event in reads if event.payload.get("origin")), {})
     known = {name: judged.get(name) for name in _PLACES}
-    change = next((event for event in trail.of(*CHANGES) if str(event.payload["version"]) == trail.version), None)
+    change = next((event for event in trail.of(*RELEASES) if str(event.payload["version"]) == trail.version), None)
     if change is not None:  # a version that was promoted by hand has nothing but this
         known["run_id"] = known["run_id"] or change.payload.get("run_id")
         known["model_uri"] = known["model_uri"] or change.payload.get("model_uri")
@@ -193,8 +194,8 @@ def _answer(event: "Event") -> dict[str, Any]:
     return {
         "answer": str(event.kind),
         # Of an answer that a time-out gave, `by` is null: the task that wrote it is nobody's word.
-        "by": payload["by"] if "by" in payload else payload.get("person") or event.actor,
-        "comment": "; ".join(filter(None, [payload.get("comment") or payload.get("reason"), payload.get("note")])),
+        "by": payload.get("by"),
+        "comment": "; ".join(filter(None, [payload.get("comment"), payload.get("note")])),
         "at": write_time(event.recorded_at),
         "event": event.sequence,
     }
@@ -205,20 +206,30 @@ def _remark(event: "Event") -> dict[str, Any]:
     return {
         "what": str(event.kind),
         "alarm": payload.get("alarm"),
-        "reason": payload.get("reason"),
+        "reason": payload.get("reason") or _terms(payload),
+        "refused": payload.get("refused"),
         "by": event.actor,
         "at": write_time(event.recorded_at),
         "event": event.sequence,
     }
 
 
+def _terms(asked: Mapping[str, Any]) -> str | None:
+    """What counts when nobody answers."""
+    if asked.get("timeout_hours") is None:
+        return None
+    return f"without an answer within {asked['timeout_hours']:g} hours: {asked.get('on_timeout')}"
+
+
 def _production(trail: Trail) -> list[dict[str, Any]]:
     """The times in which the version was champion."""
     found = []
-    for one in tenures(from_event(event) for event in trail.of(*CHANGES)):
+    payloads = {event.sequence: event.payload for event in trail.of(*RELEASES)}
+    for one in tenures(from_event(event) for event in trail.of(*RELEASES)):
         if one.champion.version != trail.version:
             continue
-        change = one.champion
+        change, payload = one.champion, payloads[one.champion.sequence]
+        ended = payloads[one.successor.sequence] if one.successor else {}
         found.append(
             {
                 "how": change.kind,
@@ -228,9 +239,13 @@ def _production(trail: Trail) -> list[dict[str, Any]]:
                 "replaced_by": one.successor.version if one.successor else None,
                 "ended_as": one.successor.kind if one.successor else None,
                 "ended_because": one.successor.reason if one.successor else None,
+                "ended_by_alarm": ended.get("alarm"),
                 "actor": change.actor,
                 "approved_by": change.approved_by,
                 "reason": change.reason,
+                # Of a rollback: what loading the version gave, and the alarm that asked for it.
+                "check": payload.get("check"),
+                "alarm": payload.get("alarm"),
                 "event": change.sequence,
             }
         )

@@ -1,37 +1,39 @@
 """The events that one model version rests on: from what asked for it to what has been seen of it since."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from retrain.exceptions import DataError
+from retrain.ledger.events import Head
 from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key
 from retrain.loop.versions import without_labels
+from retrain.records import RELEASES
 from retrain.registry.champions import champion
 
 if TYPE_CHECKING:
     from retrain.ledger import Event, Ledger
 
-CHANGES = (Kind.PROMOTED, Kind.ROLLED_BACK)
-# A person's answer about a version, and what else may be told of it. By name: a ledger may hold more than this release
-# writes.
-ANSWERS = ("approved", "rejected")
-REMARKS = ("asked", "retired", "guarded")
+# A person's answer about a version, and what else may be told of it.
+ANSWERS = (Kind.APPROVED, Kind.REJECTED)
+REMARKS = (Kind.ASKED, Kind.RETIRED, Kind.GUARDED)
 
 
 @dataclass(frozen=True)
 class Trail:
     """The events about one version, those of the model first, each stream in its order.
 
-    `dataset` is None where the ledger does not tell which one the version was trained on.
+    `dataset` is None where the ledger does not tell which one the version was trained on. `heads` are the last events
+    of the streams that were looked at.
     """
 
     model: str
     version: str
     dataset: str | None
     events: "tuple[Event, ...]"
+    heads: Mapping[str, Head] = field(default_factory=dict)
 
     def of(self, *kinds: str) -> "list[Event]":
         """Return the events of these kinds, in order."""
@@ -48,16 +50,16 @@ class Trail:
         return next(reversed(self.of(Kind.JUDGED)), None)
 
 
-def follow(ledger: "Ledger", model: str, version: str, *, until: Mapping[str, int] | None = None) -> Trail:
+def follow(ledger: "Ledger", model: str, version: str, *, until: "Mapping[str, Head] | None" = None) -> Trail:
     """Find the events that a version rests on; `champion` stands for the champion of today.
 
-    `until` maps streams to the last event that counts: what was known then. DataError where the ledger does not know
-    the version. Cost: one pass over the model's verdicts, promotions and watched partitions, and a few look-ups for
-    each partition that it was trained on or judged by.
+    Nothing counts that is appended while this reads: the same trail is found again with the `heads` that it names as
+    `until`. DataError where the ledger does not know the version. Cost: one pass over the model's verdicts, promotions,
+    reads and watched partitions, and one over the dataset's arrivals and verdicts.
     """
     book = _Book(ledger, until)
     version = _named(ledger, model, version)
-    kinds = [Kind.JUDGED, *CHANGES, *ANSWERS, *REMARKS]
+    kinds = [Kind.JUDGED, *RELEASES, *ANSWERS, *REMARKS]
     found = list(_about(book.events(model_stream(model), kinds), version))
     if not any(str(event.payload.get("version")) == version for event in found):
         raise DataError(
@@ -73,25 +75,32 @@ def follow(ledger: "Ledger", model: str, version: str, *, until: Mapping[str, in
     data = _of_data(book, dataset, verdicts[-1]) if dataset and verdicts else []
     unique = {(event.stream, event.sequence): event for event in found}
     of_model = [unique[place] for place in sorted(unique)]
-    return Trail(model, version, dataset, (*of_model, *data))
+    return Trail(model, version, dataset, (*of_model, *data), book.heads)
 
 
 class _Book:
-    """The ledger as it was: nothing behind the last event that counts."""
+    """The ledger as it was when each of its streams was looked at first: nothing behind that head counts."""
 
-    def __init__(self, ledger: "Ledger", until: Mapping[str, int] | None) -> None:
+    def __init__(self, ledger: "Ledger", until: "Mapping[str, Head] | None") -> None:
         self._ledger = ledger
-        self._until = until
+        self._given = until
+        self.heads: dict[str, Head] = {}
 
     def events(self, stream: str, kinds: "Iterable[str]") -> "Iterator[Event]":
-        return filter(self._counts, self._ledger.events(stream, kinds=list(kinds)))
+        last = self._last(stream)
+        return (event for event in self._ledger.events(stream, kinds=list(kinds)) if event.sequence <= last)
 
     def get(self, stream: str, kind: str, key: str) -> "Event | None":
+        last = self._last(stream)
         event = self._ledger.get(stream, kind, key)
-        return event if event is not None and self._counts(event) else None
+        return event if event is not None and event.sequence <= last else None
 
-    def _counts(self, event: "Event") -> bool:
-        return self._until is None or event.sequence <= self._until.get(event.stream, 0)
+    def _last(self, stream: str) -> int:
+        if self._given is not None:
+            return self._given[stream].sequence if stream in self._given else 0
+        if stream not in self.heads and (event := self._ledger.last(stream)) is not None:
+            self.heads[stream] = Head(event.sequence, event.hash)
+        return self.heads[stream].sequence if stream in self.heads else 0
 
 
 def dataset_of(payloads: Iterable[Mapping[str, Any]]) -> str | None:
@@ -121,7 +130,7 @@ def _named(ledger: "Ledger", model: str, version: str) -> str:
 
 
 def _known(ledger: "Ledger", model: str) -> str:
-    events = ledger.events(model_stream(model), kinds=[Kind.JUDGED, *CHANGES])
+    events = ledger.events(model_stream(model), kinds=[Kind.JUDGED, *RELEASES])
     names = dict.fromkeys(str(event.payload["version"]) for event in events)
     return ", ".join(names) or "none: no version of this model was judged or promoted"
 
@@ -131,7 +140,7 @@ def _about(events: "Iterable[Event]", version: str) -> "Iterator[Event]":
     reigns = False
     for event in events:
         named = str(event.payload.get("version")) == version
-        if event.kind in CHANGES:
+        if event.kind in RELEASES:
             if named or reigns:
                 yield event
             reigns = named
@@ -165,12 +174,7 @@ def _watched(event: "Event") -> str | None:
 
 def _of_data(book: _Book, dataset: str, judged: "Event") -> "list[Event]":
     """How each partition version that was trained on or judged by came in."""
-    stream = dataset_stream(dataset)
-    found: dict[int, Event] = {}
-    for key in dict.fromkeys([*trained_keys(judged.payload), *(judged.payload.get("holdout") or ())]):
-        base = without_labels(key)
-        wanted = [(Kind.ARRIVED, base), (Kind.VALIDATED, base), *([(Kind.LABELLED, key)] if key != base else [])]
-        for kind, name in wanted:
-            if (event := book.get(stream, kind, name)) is not None:
-                found[event.sequence] = event
-    return [found[sequence] for sequence in sorted(found)]
+    keys = {*trained_keys(judged.payload), *(judged.payload.get("holdout") or ())}
+    wanted = keys | {without_labels(key) for key in keys}
+    kinds = [Kind.ARRIVED, Kind.VALIDATED, Kind.LABELLED]
+    return [event for event in book.events(dataset_stream(dataset), kinds) if event.key in wanted]

@@ -78,7 +78,10 @@ def _now(dossier: "Dossier") -> Iterable[str]:
         instead = f" in place of version {one['replaced']}" if one["replaced"] else ""
         yield f"{how} at {day(one['since'])}{instead}{end}{by}"
         if one["ended_as"] == "rolled_back" and one["ended_because"]:
-            yield f"why it was rolled back: {one['ended_because']}"
+            alarm = f" (alarm: {one['ended_by_alarm']})" if one["ended_by_alarm"] else ""
+            yield f"why it was rolled back: {one['ended_because']}{alarm}"
+        if one["check"]:
+            yield f"it was loaded before that: {one['check'].get('status')}"
 
 
 def _asked(wishes: Iterable[Mapping[str, Any]]) -> Iterable[str]:
@@ -187,7 +190,8 @@ def _guarded(remarks: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     for one in remarks:
         if one["what"] == "guarded":
             alarm = f"alarm ({one['alarm']})" if one["alarm"] else "no alarm"
-            yield f"guard at {day(one['at'])}: {alarm}, {one['reason']}"
+            refused = f"; no way back: {one['refused']}" if one["refused"] else ""
+            yield f"guard at {day(one['at'])}: {alarm}, {one['reason']}{refused}"
 
 
 def _since(watched: Iterable[Mapping[str, Any]]) -> Iterable[str]:

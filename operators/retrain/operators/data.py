@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from retrain.exceptions import ClaimLostError, JobFailedError
 from retrain.hooks.ledger import claimed
 from retrain.loop.streams import labels_of, partition_key, watch_work
+from retrain.operators import lineage
 from retrain.operators.assets import drift_asset, with_outlet
 from retrain.operators.job import RetrainOperator, actor, final_errors, owner, run_name
 from retrain.operators.links import DriftPageLink, DriftSummaryLink, ValidationPageLink
@@ -156,6 +157,10 @@ class PartitionIngestOperator(RetrainOperator):
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Go on when a job in a pod has ended."""
         return self._ingest(context, event)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Tell OpenLineage, where its provider is installed, what came in and what of it was accepted."""
+        return lineage.ingested(self, self.partition)
 
     @final_errors
     def _ingest(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -78,6 +78,13 @@ class DriftSummaryLink(_PageLink):
     page = "summary"
 
 
+class EvidencePageLink(_PageLink):
+    """The whole evidence of a judged version (`evidence` of `retrain_pages`)."""
+
+    name = "Evidence"
+    page = "evidence"
+
+
 class DriftPageLink(_PageLink):
     """Evidently's page on what drifted (`drift` of `retrain_pages`)."""
 

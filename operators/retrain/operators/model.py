@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from retrain.exceptions import RetrainError
 from retrain.loop.streams import Kind, model_stream
+from retrain.operators import lineage
 from retrain.operators.job import RetrainOperator, actor, final_errors, is_about_data, run_name
 from retrain.operators.links import MlflowRunLink, ModelVersionLink
 
@@ -59,6 +60,10 @@ class ModelTrainOperator(RetrainOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Run the steps; commit the verdict when it is known."""
         return self._run_steps(context, None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage, where its provider is installed, what was trained on and which version came of it."""
+        return lineage.trained(self, task_instance, self.plan)
 
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Go on when a job in a pod has ended."""
@@ -142,6 +147,8 @@ class ModelTrainOperator(RetrainOperator):
             "run_id": trained["run_id"],
             "model_uri": trained["model_uri"],
             "training_key": trained["training_key"],
+            "code": trained.get("code_digest"),
+            "params": plan["params"],
             "frame": trained.get("frame"),
             "profile_uri": trained["profile_uri"],
             "snapshot_uri": plan["snapshot_uri"],

@@ -7,7 +7,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from retrain.exceptions import ContractError, PromotionRefusedError
 from retrain.loop.streams import Kind, model_stream
+from retrain.operators import lineage
+from retrain.operators.evidence import keep_evidence
 from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
+from retrain.operators.links import EvidencePageLink
 from retrain.records import Alarm, GateStatus
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class ModelPromoteOperator(_ReleaseOperator):
     """
 
     template_fields = ("judged",)
+    operator_extra_links = (EvidencePageLink(),)
 
     def __init__(self, *, judged: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -93,11 +97,18 @@ class ModelPromoteOperator(_ReleaseOperator):
                 # A promotion ends in this by itself; before it, a champion that MLflow has lost would stand in its way.
                 if champion(ledger, spec.model) is not None:
                     reconcile(ledger, registry, spec.model)
+                if judged is not None:
+                    keep_evidence(self, context, ledger, registry, judged.payload["version"])
                 raise AirflowSkipException(why if to_do is Standing.LEAVE else f"A person has to be asked: {why}")
             self._check_bytes(context, event, ledger, judged)
             done = promote_judged(ledger, registry, spec.model, judged, actor=actor(context), approval=spec.approval)
             self.announce(context, ledger)
+            keep_evidence(self, context, ledger, registry, judged.payload["version"])
             return done
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage, where its provider is installed, which version became champion."""
+        return lineage.released(self, task_instance)
 
     def _check_bytes(
         self, context: "Context", event: Mapping[str, Any] | None, ledger: "Ledger", judged: "Event"
@@ -146,6 +157,10 @@ class RollbackModelOperator(_ReleaseOperator):
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
         """Go on when a job in a pod has ended."""
         return self._roll_back(context, event)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Tell OpenLineage, where its provider is installed, which version became champion again."""
+        return lineage.released(self, task_instance)
 
     @final_errors
     def _roll_back(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:

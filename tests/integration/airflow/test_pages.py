@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
+from retrain.audit.evidence import bundle
+from retrain.audit.keeping import keep
 from retrain.data import storage
 from scripts.demo.settings import Settings
 from scripts.services.airflow import Airflow
+from tests.support.story import Story
 
 pytestmark = pytest.mark.integration
 
@@ -95,7 +99,11 @@ def prepare(root: Path, settings: Settings, s3: str) -> dict[str, Any]:
         fs.mkdir(path)
         storage.write_bytes("s3://team-a/retrain/page.html", b"from S3")
         storage.write_bytes("s3://team-a/other/page.html", b"not for everybody")
+    told = Story(root).three_versions()
+    kept = keep(bundle(told.ledger, "returns", "2", now=datetime(2024, 5, 1, tzinfo=UTC)), store.as_uri())
+    told.ledger.close()
     return {
+        "promoted": {"evidence": kept.page_uri},
         "mapped": [{"drift": f"{store.as_uri()}/pages/{name}.html", "validation": None} for name in "ab"],
         "fails": {"validation": f"{store}/pages/fails.html"},
         "silent": None,
@@ -169,6 +177,15 @@ def test_a_task_links_to_its_pages_relative_to_airflows_address(site: Site) -> N
     assert site.links("mapped", 1) == {"Drift report": site.page("mapped", map_index=1), "Validation result": None}
     assert site.links("silent") == {"Drift report": None, "Validation result": None}
     assert site.links("odd", 0) == {"Drift report": None, "Validation result": None}
+
+
+def test_a_promotion_links_to_the_evidence_of_its_version(site: Site) -> None:
+    link = site.links("promoted")["Evidence"]
+    assert link == site.page("promoted", "evidence")
+    answer = site.get(link)
+    assert answer.status == 200
+    assert "returns, version 2" in answer.text
+    assert [site.get(link, user).status for user in (None, "nobody")] == [401, 403]
 
 
 def test_a_task_that_failed_links_to_its_page_all_the_same(site: Site) -> None:

@@ -54,7 +54,7 @@ def test_why_is_about_the_champion_unless_a_version_is_named(told) -> None:
 
 
 def test_what_came_from_data_cannot_steer_a_terminal(told) -> None:
-    told.append("model:returns", "rejected", "a", {"version": "2", "person": "x", "comment": "\x1b[2Jgone"})
+    told.append("model:returns", "rejected", "a", {"version": "2", "by": "x", "comment": "\x1b[2Jgone"})
     assert "\x1b" not in run(told, "why", "returns", "2").output
 
 

@@ -81,12 +81,30 @@ def test_a_version_that_failed_its_gate_was_never_in_production(told) -> None:
 
 
 def test_a_persons_answer_is_told_with_the_comment(told) -> None:
-    told.append("model:returns", "rejected", "a1", {"version": "3", "person": "Ben", "comment": "too few rows"})
-    told.append("model:returns", "approved", "a2", {"version": "3", "comment": "now fine"}, actor="cleo")
+    told.append("model:returns", "rejected", "a1", {"version": "3", "by": "Ben", "comment": "too few rows"})
+    told.append("model:returns", "approved", "a2", {"version": "3", "by": None, "note": "nobody answered"})
     heard = words(open_dossier(told.ledger, "returns", "3"))["who said so"]
     assert "Ben rejected it" in heard
     assert ": too few rows" in heard
-    assert "cleo approved it" in heard
+    assert "nobody approved it" in heard
+    assert ": nobody answered" in heard
+
+
+def test_a_guard_its_alarm_and_the_retirement_are_told(story) -> None:
+    story.change("1", None)
+    story.change("2", "1")
+    seen = {"version": "2", "alarm": None, "reason": "it serves", "target": None, "refused": None}
+    story.append("model:returns", "guarded", "g1", seen)
+    story.append("model:returns", "guarded", "g2", {**seen, "alarm": "decay", "reason": "worse", "refused": "gone"})
+    check = {"status": "pass", "reasons": []}
+    story.change("1", "2", "rolled_back", alarm="decay", check=check)
+    story.append("model:returns", "retired", "2", {"version": "2", "reason": "an alarm"}, actor="dag:returns.data")
+    heard = words(open_dossier(story.ledger, "returns", "2"))
+    assert "why it was rolled back: why 1 (alarm: decay)" in heard["now"]
+    assert "retired by dag:returns.data" in heard["who said so"]
+    assert "no alarm, it serves" in heard["seen since"]
+    assert "alarm (decay), worse; no way back: gone" in heard["seen since"]
+    assert "it was loaded before that: pass" in words(open_dossier(story.ledger, "returns", "1"))["now"]
 
 
 def test_a_version_that_was_promoted_by_hand_is_told_as_far_as_it_is_known(story) -> None:
@@ -180,3 +198,22 @@ def test_numbers_are_written_for_people(value, text: str) -> None:
 def test_a_long_list_is_cut_and_counted() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed([str(n) for n in range(100)]).endswith("98, 99 (100 in all)")
+
+
+def test_labels_that_came_apart_are_part_of_the_proof_and_of_the_answer_to_a_deletion(story) -> None:
+    from retrain.audit.affected import affected_by
+    from retrain.records import DataRef
+
+    story.partition("2024-01")
+    story.partition("2024-02")
+    joined = DataRef(f"{story.store}/joined", "parquet", "2024-01", 1, "sha256:joined", 90, labels=2)
+    payload = {"partition": "2024-01", "version": 1, "labels": 2, "accepted": joined.to_dict(), "unlabelled": 7}
+    story.append("dataset:orders", "labelled", "2024-01@v1+l2", payload)
+    story.refs["2024-01@v1+l2"] = joined
+    story.judged("1", ["2024-01@v1+l2"], ["2024-02@v1"])
+    data = open_dossier(story.ledger, "returns", "1").ledger["data"]
+    (partition,) = data["partitions"]
+    assert (data["proven"], partition["rows"], partition["unlabelled"]) == (True, 90, 7)
+    for asked in ({"partition": "2024-01@v1"}, {"digest": "sha256:joined"}, {"partition": "2024-01@v1+l2"}):
+        (hit,) = affected_by(story.ledger, "returns", **asked).affected[0].trained
+        assert hit.key == "2024-01@v1+l2"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, BaseOperator
 
-from retrain.operators.links import DriftPageLink, ValidationPageLink
+from retrain.operators.links import DriftPageLink, EvidencePageLink, ValidationPageLink
 from retrain.plugin.addresses import XCOM_KEY
 
 # What each task pushes, by the task's name; a list makes a mapped task.
@@ -29,9 +29,16 @@ class PageOperator(BaseOperator):
             raise RuntimeError("the data is not fit")
 
 
+class PromotedOperator(PageOperator):
+    """Links to its page as a promotion does."""
+
+    operator_extra_links = (EvidencePageLink(),)
+
+
 with DAG("pages", schedule=None):
     for name, pushed in PAGES.items():
         if isinstance(pushed, list):
             PageOperator.partial(task_id=name).expand(pages=pushed)
         else:
-            PageOperator(task_id=name, pages=pushed)
+            kind = PromotedOperator if name == "promoted" else PageOperator
+            kind(task_id=name, pages=pushed)
