@@ -11,4 +11,4 @@ pin() { # file, extras and groups
 
 options=("$@")
 pin requirements/tested.txt --extra all --group test
-pin requirements/extras.txt --extra all --extra gcs --extra azure --group test
+pin requirements/extras.txt --extra all --extra gcs --extra azure --extra openlineage --group test
