@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from retrain.drift import wording
 from retrain.drift.calibration import calibrate
@@ -61,13 +61,21 @@ def compare(
         evidence += [together] if together else []
         evidence = _adjusted(evidence)
         if not any(item.alarms(limits.alpha) for item in evidence):
-            hidden = classify(reference.select(names), current.select(names), limits, past)
+            with _one_thread():
+                hidden = classify(reference.select(names), current.select(names), limits, past)
             evidence = _adjusted([*evidence, hidden]) if hidden else evidence
     verdict = _verdict(reference, current, limits, faults, evidence, judged=judged)
     moved = [name for name in verdict.drivers if name not in {check.column for check in faults}]
     if moved and past:
         verdict = replace(verdict, shape=shape(reference, current, past, moved[0]))
     return replace(verdict, summary=wording.summary(verdict, reference))
+
+
+def _one_thread() -> Any:
+    """Keep scikit-learn to one thread: on a few thousand rows, several mostly burn CPU as they wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="openmp")
 
 
 def _adjusted(evidence: list[Evidence]) -> list[Evidence]:
