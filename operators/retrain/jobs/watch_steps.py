@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError, MissingDependencyError
 from retrain.jobs.own_code import with_own_code
-from retrain.jobs.scored import holdout, in_time, positive, predictions_of, scored_partition, watched_ref
 from retrain.jobs.steps import UNKNOWN, StepContext, fingerprint, is_refused, object_name, short_verdict
+from retrain.jobs.watched import holdout, in_time, positive, predictions_of, scored_partition, watched_ref
 from retrain.records import PerformanceStatus
 
 if TYPE_CHECKING:
