@@ -10,6 +10,9 @@ from retrain.records import DataRef, ExpectationFailure, Severity, ValidationSta
 
 log = logging.getLogger(__name__)
 
+# Compressed; as a frame it is several times that.
+STREAMED_BYTES = 100_000_000
+
 # Where no suite is declared the built-in guards still hold: readable, not empty, no column twice.
 GUARDS_ONLY = {
     "name": "guards-only",
@@ -77,19 +80,22 @@ def profile(context: StepContext) -> dict[str, Any]:
     ref = context.partition("profile")
     spec = context.spec
     try:
-        frame = context.read(ref, step="profile")
+        # A large partition is streamed; a small one is read once, for the champion to be scored on as well.
+        large = (ref.bytes or 0) > STREAMED_BYTES
+        # All columns: models that share the dataset share its profiles, and each may watch others.
+        made = drifting.profile(
+            ref if large else context.read(ref, step="profile"),
+            categorical=list(spec.categorical) or None,
+            target=spec.target,
+            pii=spec.pii,
+        )
+        if large:
+            context.note_read("profile", ref)
     except UnreadableDataError as error:
         # Data that was validated long ago may be gone by now; data just validated is validated again.
         if "validate" in context.outputs or not _is_gone(error):
             raise
         return {"uri": None, "reason": str(error)}
-    # All columns: models that share the dataset share its profiles, and each may watch others.
-    made = drifting.profile(
-        frame,
-        categorical=list(spec.categorical) or None,
-        target=spec.target,
-        pii=spec.pii,
-    )
     name = fingerprint(ref.digest, spec.categorical, spec.pii, spec.target)
     uri = context.store("profiles", spec.dataset, f"{object_name(ref)}-{name}.json")
     storage.write_json(uri, made.to_dict())

@@ -238,3 +238,16 @@ def test_an_object_of_which_only_the_address_is_known_is_noted_by_it(desk) -> No
         ("s3://bucket/a.csv", ("a",)),
         ("s3://bucket/b.csv", None),
     ]
+
+
+def test_a_large_partition_is_streamed_into_the_same_profile(desk, monkeypatch) -> None:
+    request = desk.request("profile", inputs={"partition": desk.current.to_dict()})
+    documents = {}
+    for limit in (100_000_000, 0):
+        monkeypatch.setattr("retrain.jobs.data_steps.STREAMED_BYTES", limit)
+        result = run_job(request)
+        assert [(read.step, read.uri) for read in result.reads] == [("profile", desk.current.uri)]
+        documents[limit] = storage.read_json(result.outputs["profile"]["uri"])["columns"]
+    kept = ("kind", "rows", "nulls", "mean", "sketch", "counts")
+    of_both = [{name: {k: column[k] for k in kept} for name, column in one.items()} for one in documents.values()]
+    assert of_both[0] == of_both[1]
