@@ -58,7 +58,16 @@ class RegistryClient:
         with translated(self.tracking_uri):
             for name, value in tags.items():
                 if found.tags.get(name) != value:
-                    self.mlflow.set_model_version_tag(model, version, name, value)
+                    self._set_tag(model, version, name, value)
+
+    def _set_tag(self, model: str, version: str, name: str, value: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.mlflow.set_model_version_tag(model, version, name, value)
+        except MlflowException:
+            # Of two that set a new tag at once MLflow's database refuses one; by now it is there, and is overwritten.
+            self.mlflow.set_model_version_tag(model, version, name, value)
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias; nothing happens when it is not there."""

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,12 +109,25 @@ class Place:
             inside = path.relative_to(self.root).parts
             if path.is_file() and not (inside[0] == "store" and inside[1] in DATA):
                 found += [f"{path.relative_to(self.root)}{part}" for part in leaks_of(path)]
-        return found + [f"said: {text[:200]}" for text in self.said if holds(text.encode())]
+        return found + [f"said: {near(text)}" for text in self.said if holds(text.encode())]
+
+
+# At the start of a number: in the middle of a digest or behind a point five digits meet by chance.
+MARKS = re.compile(rb"%s|(?<![0-9A-Za-z.])(%s|%s)" % tuple(
+    re.escape(mark.encode()) for mark in (SECRET, NUMBER, f"{NUMBER[0]}.{NUMBER[1:]}")
+))  # fmt: skip
 
 
 def holds(content: bytes) -> bool:
-    marks = (SECRET, NUMBER, f"{NUMBER[0]}.{NUMBER[1:]}")
-    return any(mark.encode(form) in content for mark in marks for form in ("utf-8", "utf-16-le", "utf-32-le"))
+    wide = any(SECRET.encode(form) in content for form in ("utf-16-le", "utf-32-le"))
+    return wide or MARKS.search(content) is not None
+
+
+def near(text: str) -> str:
+    """What stands around the first secret in a text."""
+    found = MARKS.search(text.encode())
+    at = max(0, found.start() - 100) if found else 0
+    return text.encode()[at : at + 200].decode(errors="replace")
 
 
 def leaks_of(path: Path) -> Iterator[str]:

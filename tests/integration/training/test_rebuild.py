@@ -98,7 +98,8 @@ def test_the_frame_of_a_version_is_made_again_bit_for_bit(desk: Desk, tmp_path: 
     before = snapshot_frame(snapshot)
     run = connect(desk.mlflow.uri).get_run(trained["run_id"])
     assert run.data.tags["retrain.frame"] == trained["frame"] == frame_digest(before).digest
-    assert [item.dataset.name for item in run.inputs.dataset_inputs] == ["orders/2024-01@v1", "orders/2024-02@v1"]
+    trained_on = {"orders/2024-01@v1", "orders/2024-02@v1"}
+    assert trained_on < {item.dataset.name for item in run.inputs.dataset_inputs}
 
     code, document = desk.show("@1", "--output", str(tmp_path / "out.parquet"))
 
