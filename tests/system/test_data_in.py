@@ -27,7 +27,10 @@ def test_a_backfill_takes_a_range_in_once_more_side_by_side(world: World) -> Non
 def test_labels_that_arrive_later_start_the_training(world: World) -> None:
     model = "labelled"
     frames = {partition: sample(partition) for partition in PARTITIONS}
-    frames = {name: frame.assign(number=range(len(frame))) for name, frame in frames.items()}
+    # A key names one row of all partitions: what a model was trained on is not judged by.
+    frames = {
+        name: frame.assign(number=[f"{name}/{row}" for row in range(len(frame))]) for name, frame in frames.items()
+    }
     for name, frame in frames.items():
         world.land(model, name, frame=frame.drop(columns="bought"))
     world.airflow.unpause(f"{model}.train", f"{model}.data")
