@@ -22,3 +22,14 @@ def get_connection(conn_id: str, conn_type: str, what: str) -> "Connection":
             remedy=f"Add it under Admin > Connections, or set AIRFLOW_CONN_{conn_id.upper()}",
         ) from None
     return connection
+
+
+def host_with_scheme(connection: "Connection", conn_id: str, *, expected: str) -> str:
+    """Return the connection's host with a scheme (that of its Schema field, else http), without a slash at its end.
+
+    ConnectionConfigError, with what is `expected`, where it has none.
+    """
+    host = (connection.host or "").rstrip("/")
+    if not host:
+        raise ConnectionConfigError(f"the connection {conn_id!r} has no host", expected=expected)
+    return host if "://" in host else f"{connection.schema or 'http'}://{host}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from retrain.exceptions import ConnectionConfigError, StoreUnavailableError
-from retrain.hooks._connection import get_connection
+from retrain.hooks._connection import get_connection, host_with_scheme
 from retrain.loop.waiting import AssetEvent
 
 if TYPE_CHECKING:
@@ -53,14 +53,9 @@ class AirflowApiHook(BaseHook):
 
     def _address(self) -> tuple[str, str, str]:
         connection = get_connection(self.airflow_conn_id, self.conn_type, "the Airflow whose assets are waited for")
-        host = (connection.host or "").rstrip("/")
-        if not host:
-            raise ConnectionConfigError(
-                f"the connection {self.airflow_conn_id!r} has no host",
-                expected="the address of an Airflow, such as https://airflow.example.com",
-            )
-        if "://" not in host:
-            host = f"{connection.schema or 'http'}://{host}"
+        host = host_with_scheme(
+            connection, self.airflow_conn_id, expected="the address of an Airflow, such as https://airflow.example.com"
+        )
         if connection.port and ":" not in host.split("://", 1)[1]:
             host = f"{host}:{connection.port}"
         return host, connection.login or "", connection.password or ""

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 from retrain.exceptions import ConnectionConfigError, UnavailableError
-from retrain.hooks._connection import get_connection
+from retrain.hooks._connection import get_connection, host_with_scheme
 
 TIMEOUT_SECONDS = 20.0
 # The receiver is there and says that the same request may succeed later.
@@ -34,14 +34,11 @@ class WebhookHook(BaseHook):
     def url(self) -> str:
         """Where notices go, without credentials."""
         connection = get_connection(self.webhook_conn_id, self.conn_type, "the receiver of notices")
-        host = (connection.host or "").rstrip("/")
-        if not host:
-            raise ConnectionConfigError(
-                f"the connection {self.webhook_conn_id!r} has no host",
-                expected="the address of the receiver, such as https://deploy.example.com/hooks/models",
-            )
-        if "://" not in host:
-            host = f"{connection.schema or 'http'}://{host}"
+        host = host_with_scheme(
+            connection,
+            self.webhook_conn_id,
+            expected="the address of the receiver, such as https://deploy.example.com/hooks/models",
+        )
         scheme, rest = host.split("://", 1)
         authority, slash, path = rest.partition("/")
         authority = authority.rpartition("@")[2]

@@ -2,18 +2,29 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from retrain.exceptions import UnavailableError
+from retrain.exceptions import DeclarationError, UnavailableError
 from retrain.triggers.failures import error_of, is_final
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.triggers.base import BaseTrigger
+
+
+def after_time(text: str | None) -> datetime | None:
+    """Read a sensor's `after` once it is rendered: ISO 8601, in UTC where it names no zone; None where it is empty."""
+    if not text:
+        return None
+    try:
+        after = datetime.fromisoformat(text)
+    except ValueError:
+        raise DeclarationError(f"after={text!r}", expected="an ISO time") from None
+    return after if after.tzinfo else after.replace(tzinfo=UTC)
 
 
 class WaitingSensor(BaseSensorOperator):

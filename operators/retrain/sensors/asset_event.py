@@ -1,14 +1,14 @@
 """Waits in a DAG until an Airflow asset has a new event."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, conf
 
 from retrain.exceptions import DeclarationError
 from retrain.loop.waiting import AssetEvent, WantedEvent, asset_events
-from retrain.sensors._waiting import WaitingSensor
+from retrain.sensors._waiting import WaitingSensor, after_time
 from retrain.triggers.asset_event import AssetEventWaitTrigger
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ class AssetEventSensor(WaitingSensor):
 
     def look(self, context: "Context") -> dict[str, Any] | None:
         """Read the events and decide."""
-        after = self._after()
+        after = after_time(self.after)
         found = asset_events(self._events(context, after), WantedEvent(after, self.extra))
         return {"asset": self._named(), **found[0].to_dict()} if found else None
 
     def trigger(self) -> AssetEventWaitTrigger:
         """Return the trigger that asks the REST API every `poke_interval`."""
-        after = self._after()
+        after = after_time(self.after)
         return AssetEventWaitTrigger(
             self._named(),
             str(self.airflow_conn_id),
@@ -106,15 +106,6 @@ class AssetEventSensor(WaitingSensor):
 
     def _named(self) -> str:
         return self.asset.uri if isinstance(self.asset, Asset) else self.asset
-
-    def _after(self) -> datetime | None:
-        if not self.after:
-            return None
-        try:
-            after = datetime.fromisoformat(self.after)
-        except ValueError:
-            raise DeclarationError(f"after={self.after!r}", expected="an ISO time") from None
-        return after if after.tzinfo else after.replace(tzinfo=UTC)
 
 
 def _inlet(asset: Asset | str) -> Any:

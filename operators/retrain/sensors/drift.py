@@ -1,7 +1,7 @@
 """Waits in a DAG until the ledger holds a drift verdict."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import conf
@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from retrain.exceptions import DeclarationError
 from retrain.loop.verdicts import WantedVerdict, as_statuses
-from retrain.sensors._waiting import WaitingSensor
+from retrain.sensors._waiting import WaitingSensor, after_time
 from retrain.triggers.drift import DriftVerdictTrigger, look
 
 if TYPE_CHECKING:
@@ -110,16 +110,7 @@ class DriftSensor(WaitingSensor):
             raise
 
     def _wanted(self) -> WantedVerdict:
-        return WantedVerdict(self.statuses, self.partition, self._time(), self.severity, self.kinds)
-
-    def _time(self) -> datetime | None:
-        if not self.after:
-            return None
-        try:
-            after = datetime.fromisoformat(self.after)
-        except ValueError:
-            raise DeclarationError(f"after={self.after!r}", expected="an ISO time") from None
-        return after if after.tzinfo else after.replace(tzinfo=UTC)
+        return WantedVerdict(self.statuses, self.partition, after_time(self.after), self.severity, self.kinds)
 
     def _words(self) -> str:
         of = f"the model {self.model}" if self.model else f"any model of the dataset {self.dataset}"
