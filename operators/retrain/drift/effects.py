@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MEASURES = ("ks_d", "total_variation", "hellinger", "jensen_shannon", "psi", "kl", "wasserstein")
-# Of these a category has none: its levels have no order.
-ORDERED = ("ks_d", "wasserstein")
 _FEW_VALUES = 20
 _LEAST_SPREAD = 0.001
 
