@@ -276,6 +276,8 @@ def _floats(column: Any) -> "Floats":
 def _cells(column: Any) -> tuple[Any, ...]:
     import pyarrow.types as of
 
+    if of.is_floating(column.type):  # NumPy gives nulls as NaN
+        return tuple(value if math.isfinite(value) else None for value in column.to_numpy().tolist())
     cells = column.to_pylist()
     as_they_are = of.is_integer(column.type) or of.is_string(column.type) or of.is_boolean(column.type)
     return tuple(cells) if as_they_are else tuple(map(plain, cells))

@@ -12,7 +12,7 @@ sketch that was not exact, each time. A distance between two sketches is off by 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,9 +143,9 @@ def _thin(grid: "Floats", left: "Floats", right: "Floats", points: int) -> Quant
     return QuantileSketch(_floats(grid), _integers(right - left), _integers(below))
 
 
-def _floats(array: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in array)
+def _floats(array: "Floats") -> tuple[float, ...]:
+    return tuple(array.tolist())
 
 
-def _integers(array: Any) -> tuple[int, ...]:
-    return tuple(int(value) for value in array)
+def _integers(array: "Floats") -> tuple[int, ...]:
+    return tuple(array.astype("int64").tolist())
