@@ -1,6 +1,7 @@
 """The operator that asks a person before a version is promoted; it holds neither a worker nor a trigger."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,7 +13,9 @@ from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 from retrain.exceptions import RetrainError
 from retrain.hooks.mlflow import MlflowHook
 from retrain.loop.approval import COMMENT, Answer, Standing, by_timeout
+from retrain.operators.evidence import evidence_address, keep_evidence
 from retrain.operators.job import RetrainOperator, actor, final_errors
+from retrain.operators.links import EvidencePageLink
 from retrain.operators.release import judged_by_this_run
 from retrain.records import Approval, OnTimeout
 
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 class ModelApproveOperator(RetrainOperator, ApprovalOperator):
     """Ask a person whether a judged version may be promoted, where the declaration wants that; skips where not.
 
-    The task waits in `awaiting_input` with the gate's numbers and links; it is answered in Airflow's UI or API. Answer,
+    The task waits in `awaiting_input` with the gate's numbers and links, that to the whole evidence of the version
+    first, which is kept before anybody is asked; it is answered in Airflow's UI or API. Answer,
     person and comment are recorded in the ledger for the run that judged, once: a retry finds them, and what a run that
     died has not asked to the end the next run asks. An answer that breaks the form, or is given by somebody who may not
     give it, is asked for again; the deadline stays.
@@ -36,6 +40,7 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
     """
 
     template_fields = ("judged",)
+    operator_extra_links = (EvidencePageLink(),)
 
     def __init__(self, *, judged: Any, params: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         # `params` are those of the DAG, which Airflow hands to every task: they are not what is asked here.
@@ -110,8 +115,8 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
         left = note_asking(ledger, model, judged, approval, actor=actor(context)) - datetime.now(UTC)
         if left <= timedelta(0):
             return _told(record_answer(ledger, model, judged, by_timeout(approval), actor=actor(context)))
-        self._show_challenger(ledger)
-        links = self._links(judged)
+        kept = self._show_challenger(context, ledger, judged.payload["version"])
+        links = self._links(context, judged, kept)
         self.subject, self.body = question(model, judged, approval, links, separate=self._separates)
         return self._park(context, left, judged.key)
 
@@ -166,22 +171,27 @@ class ModelApproveOperator(RetrainOperator, ApprovalOperator):
     def _separates(self) -> bool:
         return self.approval.four_eyes and not _everybody_is_admin()
 
-    def _show_challenger(self, ledger: "Ledger") -> None:
+    def _show_challenger(self, context: "Context", ledger: "Ledger", version: str) -> bool:
+        """Set MLflow's aliases and keep the evidence; say whether it is kept. Nothing of this hinders the question."""
         from retrain.registry import reconcile
 
-        try:
-            with self.registry() as registry:
+        with ExitStack() as stack:
+            registry = None
+            try:
+                registry = stack.enter_context(self.registry())
                 reconcile(ledger, registry, self.model_spec.model)
-        except RetrainError as error:  # an alias that lags is no reason not to ask
-            self.log.warning("MLflow's aliases could not be set: %s", error)
+            except RetrainError as error:
+                self.log.warning("MLflow's aliases could not be set: %s", error)
+            return keep_evidence(self, context, ledger, registry, version)
 
-    def _links(self, judged: "Event") -> dict[str, str]:
+    def _links(self, context: "Context", judged: "Event", kept: bool) -> dict[str, str]:
         from airflow.sdk import conf
 
         ui, model, payload = MlflowHook(self.mlflow_conn_id).ui_url, self.model_spec.model, judged.payload
         dag_id, _, run_id = judged.key.partition("/")
         base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
         return {
+            "All evidence": evidence_address(context, base) if kept else "",
             "Version in MLflow": f"{ui}/#/models/{model}/versions/{payload['version']}",
             "Run in MLflow": f"{ui}/#/experiments/0/runs/{payload['run_id']}" if payload.get("run_id") else "",
             "Training": f"{base}/dags/{dag_id}/runs/{run_id}" if run_id else "",

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 from airflow.sdk.execution_time import task_runner
 
 from retrain import Approval
+from retrain.data import storage
 from retrain.ledger import Ledger
 from retrain.operators import ModelApproveOperator
 from tests.support.airflow_tasks import connect, connect_ledger, context
@@ -120,6 +121,31 @@ def test_a_person_is_asked_with_the_evidence_and_no_worker_waits(desk) -> None:
     assert (waiting.method_name, waiting.kwargs) == ("execute_complete", {"key": f"{DAG}/run"})
     assert timedelta(hours=1.9) < waiting.timeout <= timedelta(hours=2)
     assert desk.kinds() == ["judged", "asked"]
+
+
+def test_the_evidence_is_kept_before_a_person_is_asked_and_linked_in_the_question(desk, monkeypatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/team/")
+    desk.judge()
+    asked = context("approve", dag_id=DAG, run_id="run")
+    with pytest.raises(TaskAwaitingInput):
+        desk.operator().execute(asked)
+    (detail,) = desk.supervisor.sent
+    address = "https://airflow.example/team/retrain/pages/returns.train/run/approve/-1/evidence"
+    assert f"[All evidence]({address})" in detail.body
+    page = storage.read_bytes(asked["ti"].pushed["retrain_pages"]["evidence"]).decode()
+    assert "returns, version 2" in page
+    assert "without an answer within 72 hours: reject" in page
+
+
+def test_a_store_that_is_down_hinders_no_question(desk) -> None:
+    (desk.root / "no-store").write_text("a file, and no folder")
+    desk.judge()
+    task = desk.operator()
+    task.store = (desk.root / "no-store").as_uri()
+    desk.ask(task)
+    (detail,) = desk.supervisor.sent
+    assert "All evidence" not in detail.body
+    assert "[Version in MLflow]" in detail.body
 
 
 def test_the_answer_the_person_and_the_comment_are_recorded(desk) -> None:
