@@ -186,6 +186,7 @@ def _gate(event: "Event | None") -> dict[str, Any] | None:
         "metric": payload.get("metric"),
         "champion_metric": payload.get("champion_metric"),
         "verdict": payload.get("verdict"),
+        "pictures": dict(payload.get("pictures") or {}),
     }
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from retrain.audit.evidence import to_text
 from retrain.audit.page import render
+from retrain.audit.pictures import pictures
 
 
 @dataclass(frozen=True)
@@ -24,5 +25,5 @@ def keep(document: Mapping[str, Any], store: str) -> Kept:
 
     model, version = (quote(str(document[name]), safe="") for name in ("model", "version"))
     stem = storage.join(store, "evidence", model, f"{version}-{document['digest'].removeprefix('sha256:')[:16]}")
-    page = storage.write_bytes(f"{stem}.html", render(document).encode())
+    page = storage.write_bytes(f"{stem}.html", render(document, pictures(document)).encode())
     return Kept(storage.write_bytes(f"{stem}.json", to_text(document).encode()), page, document["digest"])

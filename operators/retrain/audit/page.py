@@ -1,21 +1,25 @@
 """A bundle of evidence as one HTML page: loads nothing, runs no script, and escapes whatever comes from outside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrain.audit.words import day, number
 from retrain.exceptions import MissingDependencyError
+
+if TYPE_CHECKING:
+    from retrain.audit.pictures import Picture
 
 # What is left out for length is counted on the page, and is in the JSON.
 _MOST_ROWS = 400
 _LONGEST = 600
 
 
-def render(bundle: Mapping[str, Any]) -> str:
+def render(bundle: Mapping[str, Any], pictures: "Sequence[Picture]" = ()) -> str:
     """Return the page of a bundle; the same bundle gives the same bytes. Needs Jinja2, else MissingDependencyError.
 
-    It names partitions, digests, numbers and people, and holds no row of the data.
+    `pictures` (`retrain.audit.pictures`) are written into it. It names partitions, digests, numbers and people, and
+    holds no row of the data.
     """
     told, mlflow = bundle["ledger"], bundle.get("mlflow") or {}
     gate = told.get("gate") or {}
@@ -26,6 +30,7 @@ def render(bundle: Mapping[str, Any]) -> str:
             told=told,
             gate=gate,
             verdict=verdict,
+            pictures=pictures,
             mlflow=mlflow,
             standing=_standing(told["production"]),
             training=_training(bundle),

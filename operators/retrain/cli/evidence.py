@@ -68,8 +68,9 @@ def _write(made: Mapping[str, Any], folder: Path) -> list[Path]:
 
     from retrain.audit.evidence import to_text
     from retrain.audit.page import render
+    from retrain.audit.pictures import pictures
 
-    texts = {".json": to_text(made), ".html": render(made)}
+    texts = {".json": to_text(made), ".html": render(made, pictures(made))}
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{quote(made['model'], safe='')}-{quote(made['version'], safe='')}-evidence"
     for suffix, text in texts.items():

@@ -1,14 +1,22 @@
 """The steps of a retraining that make a model: train, register."""
 
 import functools
+import hashlib
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from retrain.exceptions import RetrainError
 from retrain.jobs.steps import StepContext, fingerprint
 from retrain.records import DataRef, Snapshot, Verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from retrain.evaluation import GateCase
     from retrain.training import TrainOutcome
+
+log = logging.getLogger(__name__)
 
 
 def train(context: StepContext) -> dict[str, Any]:
@@ -33,7 +41,8 @@ def train(context: StepContext) -> dict[str, Any]:
 def register(context: StepContext) -> dict[str, Any]:
     """Register the trained model as a version, with its verdict; an earlier try's version is found again.
 
-    What the evaluation found is logged to the model's run first: whoever sees the version can see why.
+    What the evaluation found is logged to the model's run first: whoever sees the version can see why. Its pictures are
+    kept in the store too, where the page of the version's evidence finds them without MLflow.
     """
     from retrain.registry import register as register_version
     from retrain.training import TrainOutcome
@@ -43,12 +52,15 @@ def register(context: StepContext) -> dict[str, Any]:
     document = context.outputs.get("gate") or context.request.inputs.get("gated")
     outcome, uri = TrainOutcome.from_dict(trained), context.tracking_uri("register")
     verdict = Verdict.from_dict(document) if document else None
-    if verdict is not None:
-        _log_evaluation(context, outcome, verdict, uri)
-    return {"version": register_version(outcome, context.spec, tracking_uri=uri, verdict=verdict)}
+    drawn = _log_evaluation(context, outcome, verdict, uri) if verdict is not None else {}
+    version = register_version(outcome, context.spec, tracking_uri=uri, verdict=verdict)
+    return {"version": version, "pictures": _keep_pictures(context, drawn)}
 
 
-def _log_evaluation(context: StepContext, outcome: "TrainOutcome", verdict: Verdict, tracking_uri: str) -> None:
+def _log_evaluation(
+    context: StepContext, outcome: "TrainOutcome", verdict: Verdict, tracking_uri: str
+) -> dict[str, bytes]:
+    """Log the evaluation, and return its pictures."""
     from retrain.data import read, storage
     from retrain.evaluation import GateCase
     from retrain.registry.evaluations import Evaluated, log_evaluation
@@ -56,6 +68,8 @@ def _log_evaluation(context: StepContext, outcome: "TrainOutcome", verdict: Verd
     inputs = context.request.inputs
     case_uri = (context.outputs.get("evaluate") or inputs.get("evaluated") or {}).get("case_uri")
     case = GateCase.from_dict(storage.read_json(case_uri)) if case_uri else None
+    frame = read(case.predictions_uri) if case and case.predictions_uri else None
+    drawn = _drawn(case, frame, verdict) if case is not None and frame is not None else {}
     evaluated = Evaluated(
         outcome.run_id,
         outcome.model_uri.removeprefix("models:/"),
@@ -64,10 +78,34 @@ def _log_evaluation(context: StepContext, outcome: "TrainOutcome", verdict: Verd
         [DataRef.from_dict(ref) for ref in inputs.get("holdout") or ()],
         case,
         (case and case.predictions_uri) or case_uri,
-        read(case.predictions_uri) if case and case.predictions_uri else None,
+        frame,
         context.outputs.get("serving") or inputs.get("serving"),
+        drawn,
     )
     log_evaluation(evaluated, tracking_uri=tracking_uri)
+    return drawn
+
+
+def _drawn(case: "GateCase", frame: "pd.DataFrame", verdict: Verdict) -> dict[str, bytes]:
+    try:
+        from retrain.evaluation.plots import draw
+
+        return draw(case, frame, verdict)
+    except Exception as error:  # a picture is no reason to lose a model
+        log.warning("the evaluation cannot be drawn: %s", error, exc_info=not isinstance(error, RetrainError))
+        return {}
+
+
+def _keep_pictures(context: StepContext, drawn: Mapping[str, bytes]) -> dict[str, dict[str, str]]:
+    """Keep pictures in the store; returns `uri` and `digest` by name."""
+    from retrain.data import storage
+
+    kept = {}
+    for name, content in drawn.items():
+        digest = hashlib.sha256(content).hexdigest()
+        uri = context.store("pictures", context.spec.model, f"{name}-{digest[:16]}.png")
+        kept[name] = {"uri": storage.write_bytes(uri, content), "digest": f"sha256:{digest}"}
+    return kept
 
 
 def _merged_profile(context: StepContext, snapshot: Snapshot) -> dict[str, Any]:

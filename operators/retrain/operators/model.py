@@ -142,6 +142,7 @@ class ModelTrainOperator(RetrainOperator):
             # None where no check is declared, and where none was made, which the verdict then says.
             "serving": serving if (serving := state.get("serving")) and serving["status"] else None,
             "case_uri": evaluated["case_uri"],
+            "pictures": state["register"].get("pictures") or {},
             "benchmark": evaluated["benchmark"],
             "requests": state["requests"],
             "run_id": trained["run_id"],

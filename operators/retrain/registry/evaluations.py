@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import RetrainError
@@ -30,7 +30,7 @@ _DIGEST, _NAME = 36, 500
 class Evaluated:
     """What is logged: the verdict on a model, the case and the kept predictions (None: not scored), the hold-out.
 
-    `name` tells one evaluation of the model from another.
+    `name` tells one evaluation of the model from another, `pictures` are PNG by name.
     """
 
     run_id: str
@@ -42,14 +42,14 @@ class Evaluated:
     name: str | None = None
     frame: "pd.DataFrame | None" = None
     serving: Mapping[str, Any] | None = None
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def log_evaluation(evaluated: Evaluated, *, tracking_uri: str) -> None:
     """Log an evaluation to the run and to the logged model; the same case again changes nothing.
 
     Metrics are `holdout_<metric>`, of the model and of the hold-out as a dataset with the context "evaluation". Under
-    `evaluation/` lie the verdict, tables of slices and conditions, and pictures. A picture that cannot be drawn is
-    told in the log.
+    `evaluation/` lie the verdict, tables of slices and conditions, and pictures.
     """
     client = RegistryClient(tracking_uri).mlflow
     with translated(tracking_uri):
@@ -59,7 +59,7 @@ def log_evaluation(evaluated: Evaluated, *, tracking_uri: str) -> None:
         dataset = _log_holdout(client, evaluated)
         _log_metrics(client, evaluated, dataset)
         _log_documents(client, evaluated)
-        for name, content in _pictures(evaluated).items():
+        for name, content in evaluated.pictures.items():
             _log_bytes(client, evaluated.run_id, f"{name}.png", content)
         if evaluated.name is not None:
             client.set_tag(evaluated.run_id, CASE, evaluated.name)
@@ -154,18 +154,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _cell(value: Any) -> Any:
     return ", ".join(f"{part:.4g}" for part in value) if isinstance(value, list) else value
-
-
-def _pictures(evaluated: Evaluated) -> dict[str, bytes]:
-    if evaluated.case is None or evaluated.frame is None:
-        return {}
-    try:
-        from retrain.evaluation.plots import draw
-
-        return draw(evaluated.case, evaluated.frame, evaluated.verdict)
-    except Exception as error:  # a picture is no reason to lose a model
-        log.warning("the evaluation cannot be drawn: %s", error, exc_info=not isinstance(error, RetrainError))
-        return {}
 
 
 def _log_bytes(client: Any, run_id: str, name: str, content: bytes) -> None:

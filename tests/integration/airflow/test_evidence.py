@@ -101,6 +101,9 @@ def test_a_promotion_keeps_evidence_that_the_ledger_proves(trained: Trained) -> 
     assert [proof for proof in prove(document, trained.shop.ledger) if not proof.holds] == []
     assert document["digest"] in storage.read_bytes(page).decode()
 
+    shown = storage.read_bytes(page).decode()
+    assert shown.count('<img src="data:image/png;base64,') == len(document["ledger"]["gate"]["pictures"]) == 2
+
     told, mlflow = document["ledger"], document["mlflow"]
     assert [source["status"] for source in document["sources"]] == ["ok", "ok", "ok"]
     assert told["data"]["proven"] is True

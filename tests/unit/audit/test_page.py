@@ -1,13 +1,17 @@
 """The page of a bundle: whole, and safe whatever the record holds."""
 
+import base64
+import hashlib
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
-from retrain.audit.evidence import bundle
+from retrain.audit.evidence import bundle, prove
 from retrain.audit.page import render
+from retrain.audit.pictures import LARGEST_BYTES, pictures
+from retrain.data import storage
 from retrain.ledger import Entry
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -47,6 +51,37 @@ def test_the_page_tells_what_the_bundle_holds(told) -> None:
         made["digest"], *(one["hash"] for one in made["events"]), "intact", "mlflow",
     ):  # fmt: skip
         assert word in text, word
+
+
+def test_the_pictures_of_the_evaluation_are_in_the_page_itself(story) -> None:
+    png = b"\x89PNG\r\n\x1a\n picture"
+
+    def kept(content: bytes, said: bytes = b"") -> dict[str, str]:
+        uri = storage.write_bytes(f"{story.store}/pictures/{len(content)}.png", content)
+        return {"uri": uri, "digest": digest((said or content).decode("latin-1"))}
+
+    def digest(text: str) -> str:
+        return "sha256:" + hashlib.sha256(text.encode("latin-1")).hexdigest()
+
+    story.partition("2024-01")
+    story.partition("2024-02")
+    drawn = {
+        "curves": kept(png),
+        "calibration": {"uri": f"{story.store}/pictures/gone.png", "digest": digest("")},
+        "slices": kept(b"%s changed" % png, png),
+        EVIL: kept(b"<svg onload='alert(1)'>"),
+        "residuals": kept(png + b" " * LARGEST_BYTES),
+    }
+    story.judged("1", ["2024-01@v1"], ["2024-02@v1"], pictures=drawn)
+    made = bundle(story.ledger, "returns", "1", now=NOON)
+    tags = Tags(render(made, pictures(made)))
+    assert tags.links == [f"data:image/png;base64,{base64.b64encode(png).decode()}"]
+    assert tags.tags.count("figure") == len(drawn)
+    assert "onload" not in tags.names
+    assert "Calibration: " in tags.text
+    assert tags.text.count("its bytes are not those that were recorded") == 2
+    assert "it has more than 1,000,000 bytes" in tags.text
+    assert not any(proof for proof in prove(made, story.ledger) if not proof.holds)
 
 
 def test_the_same_bundle_gives_the_same_page(told) -> None:
