@@ -54,7 +54,7 @@ def compare(first: "Dossier", second: "Dossier") -> Differences:
         _data(first, second),
         _code(first, second),
         _parameters(first, second),
-        _section("environment", _environment(first), _environment(second), "neither store nor MLflow tells it"),
+        _section("environment", _environment(first), _environment(second), "no source tells it"),
         _metrics(first, second),
         _section("gate", _gate(first), _gate(second), "neither was judged"),
     )

@@ -150,6 +150,7 @@ class ModelTrainOperator(RetrainOperator):
             "training_key": trained["training_key"],
             "code": trained.get("code_digest"),
             "params": plan["params"],
+            "environment": trained.get("environment"),
             "frame": trained.get("frame"),
             "profile_uri": trained["profile_uri"],
             "snapshot_uri": plan["snapshot_uri"],

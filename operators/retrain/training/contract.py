@@ -36,7 +36,7 @@ class TrainOutcome:
 
     `rows` were trained on; `rows_without_target` were in the snapshot but had no label. `reused`: an earlier try with
     the same data, code and parameters had trained it already. `frame` is the digest of the rows as they were read, see
-    `retrain.training.frames`.
+    `retrain.training.frames`; `environment` the versions of Python and of the libraries that trained it.
     """
 
     run_id: str
@@ -52,6 +52,7 @@ class TrainOutcome:
     experiment_id: str | None = None
     reused: bool = False
     frame: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -13,6 +13,8 @@ from retrain.records import ModelSpec
 # Raised when the packaging changes so that a model made before must be made again.
 _PACKAGING = 1
 _LIBRARIES = ("lightgbm", "numpy", "pandas", "scikit-learn", "skops", "xgboost")
+# Beside them: what reads, packs and logs, and cannot change what is learned.
+_BESIDE = ("joblib", "mlflow", "pyarrow", "scipy")
 
 
 def training_key(
@@ -49,8 +51,17 @@ def training_key(
 
 def library_versions() -> dict[str, str]:
     """Return the versions of Python (major.minor) and of the installed numeric libraries."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for name in _LIBRARIES:
+    return {"python": ".".join(platform.python_version_tuple()[:2]), **_installed(_LIBRARIES)}
+
+
+def environment() -> dict[str, str]:
+    """Return the whole version of Python and those of all libraries that a training uses: evidence, and no key."""
+    return {"python": platform.python_version(), **_installed(sorted((*_LIBRARIES, *_BESIDE)))}
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -9,11 +9,12 @@ from typing import Any
 
 from retrain.records import ModelSpec, Snapshot
 from retrain.training.contract import TrainOutcome
-from retrain.training.keys import library_versions
+from retrain.training.keys import environment
 
 KEY = "retrain.training_key"
 MODEL_URI = "retrain.model_uri"
 FRAME = "retrain.frame"
+ENVIRONMENT = "retrain.environment"
 PII_IN_MODEL = "retrain.pii_in_model"
 _ORIGIN = "retrain.origin."
 # MLflow's limits: 36 characters for a dataset's digest, 5,000 for a tag, 6,000 for a parameter; and what is readable.
@@ -55,7 +56,7 @@ class Facts:
             "retrain.target": self.spec.target,
             "retrain.train": self.spec.train,
             "retrain.prepare": self.spec.prepare or "",
-            "retrain.environment": json.dumps(library_versions(), sort_keys=True),
+            ENVIRONMENT: json.dumps(environment(), sort_keys=True),
             **{f"{_ORIGIN}{name}": str(value) for name, value in self.origin.items()},
         }
         return {name: _short(value) for name, value in tags.items()}
@@ -154,6 +155,8 @@ def outcome(run: Any, facts: Facts, *, reused: bool) -> TrainOutcome:
         metrics=metrics,
         reused=reused,
         frame=run.data.tags.get(FRAME),
+        # Of the run, and not of this process: that may have found what another has trained.
+        environment=json.loads(run.data.tags.get(ENVIRONMENT) or "{}"),
     )
 
 

@@ -11,6 +11,7 @@ from retrain.audit.words import explain, listed, number
 from retrain.data import storage
 from retrain.exceptions import DataError
 from retrain.registry import RegistryClient
+from retrain.training.frames import description_uri
 
 DEAD = "http://127.0.0.1:9"
 
@@ -181,6 +182,23 @@ def test_code_and_parameters_that_the_ledger_holds_are_compared(story) -> None:
     assert [(one.name, one.first, one.second) for one in found["parameters"].changes] == [("rate", None, 0.1)]
     assert (found["parameters"].same, found["data"].changes, found["metrics"].note) == (1, (), None)
     assert sections(story, "3", "3")["parameters"].unknown is None
+
+
+def test_the_environment_that_the_ledger_holds_is_compared_and_comes_before_what_the_store_says(story) -> None:
+    story.partition("2024-01")
+    story.partition("2024-02")
+    for version, pandas in (("1", "2.2"), ("2", "2.3")):
+        environment = {"python": "3.11.9", "pandas": pandas}
+        story.judged(version, ["2024-01@v1"], ["2024-02@v1"], environment=environment, frame=f"sha256:{version}")
+        uri = open_dossier(story.ledger, "returns", version).ledger["data"]["snapshot_uri"]
+        described = description_uri(uri, "returns", f"sha256:{version}")
+        storage.write_json(described, {"libraries": {"pandas": "0.1"}})
+    second = open_dossier(story.ledger, "returns", "2")
+    assert second.store["environment"] == {"pandas": "0.1"}
+    assert "libraries pandas 2.3, python 3.11.9" in words(second)["made from"]
+    found = sections(story, "1", "2")["environment"]
+    assert [(one.name, one.first, one.second) for one in found.changes] == [("pandas", "2.2", "2.3")]
+    assert (found.same, found.unknown) == (1, None)
 
 
 def test_numbers_of_other_rows_are_not_called_comparable(told) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import platform
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from retrain.exceptions import DeclarationError
 from retrain.records import ModelSpec
 from retrain.training import training_key
+from retrain.training.keys import environment, library_versions
 
 SPEC = ModelSpec("m", "d", "x/{partition}", "y", "a:fit", "roc_auc", "/srv/project")
 
@@ -36,6 +38,14 @@ def test_key_changes_with_whatever_decides_what_is_trained() -> None:
 def test_key_does_not_change_with_how_the_model_is_judged_or_where_the_project_lies() -> None:
     other = dataclasses.replace(SPEC, metric="log_loss", margin=0.5, holdout=3, project_root="/other", window=7)
     assert key(other) == key()
+
+
+def test_the_environment_is_told_whole_and_a_patch_of_python_does_not_train_again() -> None:
+    told, decides = environment(), library_versions()
+    assert told["python"] == platform.python_version()
+    assert decides["python"] == told["python"].rpartition(".")[0]
+    assert {name: told[name] for name in decides if name != "python"}.items() <= decides.items()
+    assert {"mlflow", "scipy"} <= set(told) - set(decides)
 
 
 def test_key_does_not_depend_on_the_order_of_parameters() -> None:
