@@ -59,7 +59,7 @@ class Retraining:
         return {
             "version": str(outputs["register"]["version"]),
             "model_uri": outputs["train"]["model_uri"],
-            "digest": (outputs.get("serving") or {}).get("digest"),
+            "digest": outputs["train"]["artifact_digest"],
             "snapshot_uri": outputs["train"]["snapshot_uri"],
             "profile_uri": outputs["train"]["profile_uri"],
             "losses_uri": outputs["evaluate"]["losses_uri"],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from retrain.ledger import Event
 
 # Of a judged event, what stands in a section of its own, or is no more than an address.
-_PLACES = ("predictions_uri", "losses_uri", "profile_uri", "training_key", "run_id", "model_uri")
+_PLACES = ("predictions_uri", "losses_uri", "profile_uri", "training_key", "run_id", "model_uri", "artifact_digest")
 _REFUSED = 5
 
 

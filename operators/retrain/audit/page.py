@@ -68,6 +68,7 @@ def _training(bundle: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("training key", own["training_key"]),
         ("MLflow run", own["run_id"]),
         ("model", own["model_uri"]),
+        ("digest of its files", own["artifact_digest"]),
     ]
 
 

@@ -41,6 +41,7 @@ def serving(context: StepContext) -> dict[str, Any]:
     declared = Serving.from_dict(context.spec.serving)
     requests = _requests(context, declared)
     model_uri, champion = trained["model_uri"], context.request.inputs.get("champion")
+    made = {"model_uri": model_uri, "digest": trained.get("artifact_digest")}
     try:
         verdict = check(
             model_uri,
@@ -49,10 +50,12 @@ def serving(context: StepContext) -> dict[str, Any]:
             mode=declared.mode,
             tracking_uri=context.tracking_uri("serving"),
             requests=requests,
-            expected=functools.partial(answers, context, {"model_uri": model_uri}, requests),
+            expected=functools.partial(answers, context, made, requests),
             champion=functools.partial(champions_answers, context, champion, requests) if champion else None,
             limits=declared.limits,
             lock=_lock(context, declared),
+            # As the training left the files: what has changed them since is noticed before any of it runs.
+            digest=made["digest"],
         )
     except DataError as error:
         if isinstance(error.__cause__, PermissionError):

@@ -26,7 +26,10 @@ def score_both(
     found = checked(context)
     if found is not None and not found["harmless"]:
         return hindered(GateStatus.FAIL, "the challenger was not scored, because of what the serving check says")
-    challenger = {"model_uri": trained["model_uri"], "digest": (found or {}).get("digest")}
+    challenger = {
+        "model_uri": trained["model_uri"],
+        "digest": trained.get("artifact_digest") or (found or {}).get("digest"),
+    }
     try:
         scored["challenger"] = _predicted(context, challenger, frame)
     except DataError as error:

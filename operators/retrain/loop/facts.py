@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import ContractError
 from retrain.loop.arrival import latest_arrivals
+from retrain.loop.release import recorded_digest
 from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key, partition_key
 from retrain.loop.versions import identity, newest_versions, without_labels
 from retrain.records import DataRef, DriftStatus, ModelSpec, PerformanceStatus
@@ -126,8 +127,8 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
     return {
         "version": current.version,
         "model_uri": current.model_uri,
-        # Of the files that the serving check has seen: nothing else is loaded in the champion's name.
-        "digest": (judged.get("serving") or {}).get("digest"),
+        # Of the files as they were judged: nothing else is loaded in the champion's name.
+        "digest": recorded_digest(judged),
         "run_id": current.run_id,
         **{name: evidence.get(name) for name in wanted},
     }
@@ -155,7 +156,7 @@ def versions_to_compare(ledger: "Ledger", model: str, versions: Sequence[str | i
             "version": version,
             "model_uri": found[version]["model_uri"],
             "snapshot_uri": found[version].get("snapshot_uri"),
-            "digest": (found[version].get("serving") or {}).get("digest"),
+            "digest": recorded_digest(found[version]),
         }
         for version in dict.fromkeys(filter(None, wanted))
     ]

@@ -98,8 +98,8 @@ def unfinished_promotion(ledger: "Ledger", model: str, approval: Approval | None
 
 
 def recorded_digest(judged: Mapping[str, Any]) -> str | None:
-    """Return the digest of the artifact's files as it was when the version was judged."""
-    found = (judged.get("serving") or {}).get("digest")
+    """Return the digest of the artifact's files: as the training left them, else as its serving check found them."""
+    found = judged.get("artifact_digest") or (judged.get("serving") or {}).get("digest")
     return str(found) if found else None
 
 

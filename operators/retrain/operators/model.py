@@ -147,6 +147,7 @@ class ModelTrainOperator(RetrainOperator):
             "requests": state["requests"],
             "run_id": trained["run_id"],
             "model_uri": trained["model_uri"],
+            "artifact_digest": trained.get("artifact_digest"),
             "training_key": trained["training_key"],
             "code": trained.get("code_digest"),
             "params": plan["params"],

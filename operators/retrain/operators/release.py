@@ -116,7 +116,7 @@ class ModelPromoteOperator(_ReleaseOperator):
         from retrain.loop.release import recorded_digest
 
         digest = recorded_digest(judged.payload)
-        if digest is None:  # judged without a serving check: there is nothing to compare with
+        if digest is None:  # of a verdict of old: there is nothing to compare with
             return
         inputs = {"model_uri": judged.payload["model_uri"], "digest": digest}
         result = self.run(context, self.request(context, ("check_bytes",), inputs), event, ledger)

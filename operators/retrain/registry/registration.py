@@ -58,6 +58,7 @@ def version_tags(outcome: TrainOutcome, spec: ModelSpec, verdict: Verdict | None
         "retrain.partitions": json.dumps(outcome.partitions),
         "retrain.rows": outcome.rows,
         "retrain.code": outcome.code_digest,
+        "retrain.artifact_digest": outcome.artifact_digest,
     }
     if verdict is not None:
         tags["retrain.gate"] = verdict.status.value

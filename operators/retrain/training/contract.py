@@ -36,7 +36,8 @@ class TrainOutcome:
 
     `rows` were trained on; `rows_without_target` were in the snapshot but had no label. `reused`: an earlier try with
     the same data, code and parameters had trained it already. `frame` is the digest of the rows as they were read, see
-    `retrain.training.frames`; `environment` the versions of Python and of the libraries that trained it.
+    `retrain.training.frames`; `environment` the versions of Python and of the libraries that trained it,
+    `artifact_digest` the digest of the model's files right after they were written (`retrain.training.artifacts`).
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class TrainOutcome:
     reused: bool = False
     frame: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    artifact_digest: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

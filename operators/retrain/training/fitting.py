@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.exceptions import DeclarationError, UserCodeError
 from retrain.records import DataRef, ModelSpec, Snapshot, encode
 from retrain.training import runs
+from retrain.training.artifacts import digest as digest_of_files
 from retrain.training.contract import TrainingData, TrainOutcome
 from retrain.training.frames import keep_digest, snapshot_frame
 from retrain.training.keys import training_key
@@ -74,6 +75,7 @@ def train(
             kept = keep_digest(frame, snapshot_uri, model=spec.model, pii=spec.pii)
             client.set_tag(run_id, runs.FRAME, kept.digest)
             model_uri = _fit_and_log(mlflow, client, run_id, facts, frame, chosen, profile)
+            client.set_tag(run_id, runs.ARTIFACT, _stored_digest(mlflow, model_uri))
             # The last thing written: a run with this tag is complete, whatever happens after.
             client.set_tag(run_id, runs.MODEL_URI, model_uri)
         return runs.outcome(client.get_run(run_id), facts, reused=False)
@@ -136,6 +138,13 @@ def _fit_and_log(
                 path.write_text(json.dumps(document), encoding="utf-8")
                 client.log_artifact(run_id, str(path))
     return uri
+
+
+def _stored_digest(mlflow: Any, model_uri: str) -> str:
+    """Digest the model's files as MLflow's store holds them: what everybody after this is to find there."""
+    with tempfile.TemporaryDirectory(prefix="retrain-model-") as folder:
+        mlflow.artifacts.download_artifacts(model_uri, dst_path=folder)
+        return digest_of_files(Path(folder))
 
 
 def needed_columns(raw: pd.DataFrame, spec: ModelSpec, prepare: Any) -> set[str]:

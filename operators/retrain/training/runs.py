@@ -15,6 +15,7 @@ KEY = "retrain.training_key"
 MODEL_URI = "retrain.model_uri"
 FRAME = "retrain.frame"
 ENVIRONMENT = "retrain.environment"
+ARTIFACT = "retrain.artifact_digest"
 PII_IN_MODEL = "retrain.pii_in_model"
 _ORIGIN = "retrain.origin."
 # MLflow's limits: 36 characters for a dataset's digest, 5,000 for a tag, 6,000 for a parameter; and what is readable.
@@ -157,6 +158,7 @@ def outcome(run: Any, facts: Facts, *, reused: bool) -> TrainOutcome:
         frame=run.data.tags.get(FRAME),
         # Of the run, and not of this process: that may have found what another has trained.
         environment=json.loads(run.data.tags.get(ENVIRONMENT) or "{}"),
+        artifact_digest=run.data.tags.get(ARTIFACT),
     )
 
 

@@ -114,6 +114,7 @@ def test_a_promotion_keeps_evidence_that_the_ledger_proves(trained: Trained) -> 
     assert told["training"]["params"] == {}
     assert mlflow["train"] == trained.shop.project.reference("train:fit")
     assert "champion" in mlflow["aliases"]
+    assert told["training"]["artifact_digest"] == told["serving"]["digest"]
     assert told["training"]["environment"] == mlflow["environment"]
     assert set(mlflow["environment"]) >= {"python", "pandas", "scikit-learn"}
     assert any(line.startswith("scikit-learn==") for line in mlflow["requirements"])

@@ -139,6 +139,38 @@ class TestChallenger:
         assert "Tussaud" not in kept
 
 
+class TestFilesThatChangeAfterTheTraining:
+    """The challenger's files lie in a registry that others can write to, also before anything has checked them."""
+
+    def test_are_noticed_by_serving_check_evaluation_and_promotion_and_never_run(
+        self, tmp_path: Path, project: Project
+    ) -> None:
+        with running_mlflow(tmp_path / "mlflow") as server, credentials(server.username, server.password):
+            retraining = Retraining(tmp_path, project, server.uri)
+            trained = retraining.done(steps=("train",))["train"]
+            digest = trained["artifact_digest"]
+            asked = {"model_uri": trained["model_uri"], "digest": digest}
+            assert retraining.done(steps=("check_bytes",), **asked)["check_bytes"]["status"] == "pass"
+
+            marker = tmp_path / "ran"
+            (code,) = (tmp_path / "mlflow" / "artifacts").rglob("features.py")
+            code.write_text(f"open({str(marker)!r}, 'w')\n" + code.read_text())
+            judging = ("serving", "evaluate", "gate")
+            outputs = retraining.done(retraining.spec(serving=CHECKED), steps=judging, trained=trained)
+            assert (outputs["serving"]["status"], outputs["gate"]["status"]) == ("fail", "fail")
+            assert (
+                f"not those that were recorded: {outputs['serving']['digest']}, not {digest}"
+                in (outputs["serving"]["reasons"][0])
+            )
+            unchecked = retraining.done(steps=judging, trained=trained)
+            assert (unchecked["serving"]["status"], unchecked["gate"]["status"]) == (None, "fail")
+            assert "are not those that were checked" in unchecked["gate"]["reasons"][0]
+            assert retraining.done(steps=("check_bytes",), **asked)["check_bytes"]["status"] == "fail"
+            again = retraining.done(steps=("train",))["train"]
+            assert (again["reused"], again["artifact_digest"]) == (True, digest)
+            assert not marker.exists()
+
+
 class TestChampion:
     """The champion's files lie in a registry that others can write to."""
 

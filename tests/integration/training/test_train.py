@@ -156,6 +156,7 @@ def test_retry_finds_the_finished_training_and_registers_one_version(
     connect(mlflow.uri).update_run(first.run_id, status="RUNNING")
     again = train(spec, snapshot, **asked)
     assert again == dataclasses.replace(first, reused=True)
+    assert len(first.artifact_digest or "") == 64
     assert first.environment["python"] == platform.python_version()
     assert connect(mlflow.uri).get_run(first.run_id).info.status == "FINISHED"
     assert counter.read_text() == "x"

@@ -336,8 +336,9 @@ def test_drift_of_any_kind_is_told_and_quiet_is_not(ledger, spec, take_in, with_
 
 
 def test_the_champion_and_versions_to_compare_come_with_the_digest_of_their_files(ledger) -> None:
-    for version, serving in (("1", None), ("2", {"status": "pass", "digest": "abc"})):
-        payload = {**JUDGED, "version": version, "model_uri": f"models:/m-{version}", "serving": serving}
+    checked = {"serving": {"status": "pass", "digest": "abc"}}
+    for version, known in (("1", {}), ("2", checked), ("3", {"serving": None, "artifact_digest": "def"})):
+        payload = {**JUDGED, "version": version, "model_uri": f"models:/m-{version}", "serving": None, **known}
         ledger.append("model:returns", "judged", f"run {version}", payload)
     ledger.append(
         "model:returns", "promoted", "2@0", {"version": "2", "model_uri": "models:/m-2", "evidence": {"x": 1}}
@@ -348,6 +349,7 @@ def test_the_champion_and_versions_to_compare_come_with_the_digest_of_their_file
         expected, {**expected, "version": "1", "model_uri": "models:/m-1", "digest": None}
     ]  # fmt: skip
     assert versions_to_compare(ledger, "returns", [2]) == [expected]
+    assert versions_to_compare(ledger, "returns", [3])[0]["digest"] == "def"
     assert versions_to_compare(ledger, "returns", "") == versions_to_compare(ledger, "nobody", ()) == []
-    with pytest.raises(ContractError, match=r"no judged versions \['9'\].*some of \['1', '2'\]"):
+    with pytest.raises(ContractError, match=r"no judged versions \['9'\].*some of \['1', '2', '3'\]"):
         versions_to_compare(ledger, "returns", "1, 9")

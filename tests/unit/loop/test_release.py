@@ -108,8 +108,10 @@ def test_the_digest_is_the_one_that_was_recorded_first(ledger) -> None:
             "serving": {"status": "pass", "digest": digest},
         }
         ledger.append(STREAM, "judged", f"run-{number}", payload)
+    unchecked = {"version": "4", "champion": None, "verdict": verdict, "serving": None, "artifact_digest": "dd"}
+    ledger.append(STREAM, "judged", "run-2", unchecked)
     ledger.append(STREAM, "rolled_back", "r", {"version": "3", "check": {"status": "pass", "digest": "cc"}})
-    assert [digest_of(ledger, "returns", version) for version in ("1", "2", "3")] == [None, "aa", "cc"]
+    assert [digest_of(ledger, "returns", version) for version in ("1", "2", "3", "4")] == [None, "aa", "cc", "dd"]
 
 
 def test_a_broken_chain_stops_every_change_and_names_the_event_and_the_remedy(ledger, tmp_path) -> None:
