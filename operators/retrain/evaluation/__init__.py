@@ -19,13 +19,14 @@ from retrain.evaluation.conditions import (
     Slices,
     conditions_from_dicts,
 )
-from retrain.evaluation.declared import condition_problems, plain_conditions
+from retrain.evaluation.declared import condition_problems, plain_conditions, ranking_problems
 from retrain.evaluation.evidence import Evidence, Finding
 from retrain.evaluation.fairness import Gap, fairness_gap
 from retrain.evaluation.gate import evaluate, judge
 from retrain.evaluation.limits import Custom, DataAge, Latency, ModelSize
 from retrain.evaluation.losses import row_losses
 from retrain.evaluation.metrics import Metric, get_metric, metric_names
+from retrain.evaluation.per_query import query_values
 from retrain.evaluation.queries import judge_ranking, ndcg
 from retrain.evaluation.slicing import FoundSlice, find_slices, slices_by, slices_where
 
@@ -61,6 +62,8 @@ __all__ = [
     "metric_names",
     "ndcg",
     "plain_conditions",
+    "query_values",
+    "ranking_problems",
     "row_losses",
     "slices_by",
     "slices_where",

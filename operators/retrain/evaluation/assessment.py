@@ -10,6 +10,8 @@ from retrain.evaluation.evidence import Evidence, Finding
 from retrain.evaluation.gate import judge
 from retrain.evaluation.limits import STATUSES, Custom
 from retrain.evaluation.metrics import get_metric
+from retrain.evaluation.per_query import per_query
+from retrain.evaluation.queries import judge_ranking
 from retrain.exceptions import DataError, DeclarationError, UserCodeError
 from retrain.records import GateStatus, Verdict
 
@@ -44,18 +46,21 @@ def assess(
     (a column or a group is not in them) is inconclusive. Raises UserCodeError for a function that raises or answers
     otherwise, ConfigurationError for conditions that the evidence cannot carry.
     """
-    takes = get_metric(evidence.metric).takes
-    verdict = judge(
-        evidence.y_true,
-        evidence.prediction("champion", takes),
-        evidence.prediction("challenger", takes),
-        metric=evidence.metric,
-        margin=margin,
-        rule=rule,
-        confidence=confidence,
-        sample_weight=evidence.sample_weight,
-        minimum=minimum,
-    )
+    metric = get_metric(evidence.metric)
+    both = [evidence.prediction(who, metric.takes) for who in ("champion", "challenger")]
+    terms: dict[str, Any] = {"margin": margin, "rule": rule, "confidence": confidence, "minimum": minimum}
+    if evidence.queries is None:
+        verdict = judge(evidence.y_true, *both, metric=metric, sample_weight=evidence.sample_weight, **terms)
+    else:
+        verdict = judge_ranking(
+            evidence.y_true,
+            *both,
+            queries=evidence.queries,
+            function=per_query(metric),
+            name=metric.name,
+            greater_is_better=metric.greater_is_better,
+            **terms,
+        )
     return joined(verdict, [(_name(condition), _check(condition, evidence, load)) for condition in conditions])
 
 

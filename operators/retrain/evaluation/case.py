@@ -2,7 +2,8 @@
 
 The predictions lie in Parquet: `y_true`, what the metric takes under `champion` and `challenger` (several columns
 `challenger_0`, ... for class probabilities), predictions of other kinds under `challenger.label` and the like, those
-of earlier versions under `version_3`, `sample_weight`, and the columns that slices and groups are made of.
+of earlier versions under `version_3`, `sample_weight`, `query_of_row` where models rank, and the columns that slices
+and groups are made of.
 """
 
 import datetime as dt
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TARGET, WEIGHT = "y_true", "sample_weight"
+# A number for the query of each row: its name may be private.
+QUERY = "query_of_row"
 # Predictions of earlier versions, kept for comparison.
 _VERSION = re.compile(r"version_\d+(\.|_\d+$|$)")
 KINDS = ("score", "label", "value", "proba")
@@ -86,6 +89,7 @@ def evidence_of(case: GateCase, frame: "pd.DataFrame") -> Evidence:
         trained_until=_time(case.facts.get("trained_until")),
         now=_time(case.facts.get("now")),
         facts=case.facts,
+        queries=frame[QUERY].to_numpy() if QUERY in frame.columns else None,
     )
 
 
@@ -120,7 +124,7 @@ def prediction(frame: "pd.DataFrame", name: str) -> Any:
 def is_reserved(name: str, who: Sequence[str] = ("champion", "challenger"), target: str = TARGET) -> bool:
     """Say whether a column holds predictions, the target or weights, and is nothing to slice by."""
     return (
-        name in (target, WEIGHT)
+        name in (target, WEIGHT, QUERY)
         or _VERSION.match(name) is not None
         or any(name == one or name.startswith(f"{one}.") or name.removeprefix(f"{one}_").isdigit() for one in who)
     )

@@ -8,6 +8,7 @@ from retrain.evaluation.conditions import Compared, Condition, FairnessGap, Mini
 from retrain.evaluation.fairness import RATES
 from retrain.evaluation.limits import Custom, DataAge, Latency, ModelSize
 from retrain.evaluation.metrics import get_metric
+from retrain.evaluation.per_query import is_ndcg, per_query
 from retrain.exceptions import RetrainError
 from retrain.records import ModelSpec
 
@@ -29,6 +30,20 @@ def condition_problems(spec: ModelSpec) -> list[str]:
     return problems
 
 
+def ranking_problems(spec: ModelSpec) -> list[str]:
+    """Say what does not fit between `query`, `metric` and `weight`; loads no library."""
+    if spec.query is None:
+        return [f"metric={spec.metric!r}: ranks within queries: name their column, query="] * is_ndcg(spec.metric)
+    problems = []
+    try:
+        per_query(spec.metric)
+    except RetrainError as error:
+        problems.append(f"query={spec.query!r}: {error}")
+    if spec.weight:
+        problems.append(f"weight={spec.weight!r}: rows have no weights where queries are judged (query=)")
+    return problems
+
+
 def columns_asked(conditions: Sequence[Condition], columns: Sequence[str]) -> list[str]:
     """Return those of the columns that slices and groups are made of, in their order.
 
@@ -46,6 +61,8 @@ def _wrong(condition: Condition, spec: ModelSpec) -> Iterator[str]:
     yield from _metric(condition)
     if private := sorted(name for name in spec.pii if _uses(condition, name)):
         yield f"the columns {private} are private (pii), and the names of slices and groups show their values"
+    if spec.query and (isinstance(condition, Slices) or (isinstance(condition, Minimum) and condition.metric is None)):
+        yield "is not asked of queries (query=): name a metric of rows, or use minimum="
     if isinstance(condition, Slices) and not (condition.by or condition.where or condition.found):
         yield "must name slices: by=, where= or found="
     if isinstance(condition, Latency) and not (condition.p50_ms or condition.p99_ms):

@@ -22,7 +22,7 @@ class Evidence:
     arrays, where conditions use metrics of several kinds. `frame` holds the columns of the same rows that slices and
     groups are made of. `p50_ms`, `p99_ms`, `memory_bytes` and `model_bytes` come from the serving check;
     `trained_until` is the time of the newest training data. What is None was not measured, and its conditions are
-    inconclusive.
+    inconclusive. `queries` names each row's query where the models rank.
     """
 
     y_true: Any
@@ -38,6 +38,7 @@ class Evidence:
     trained_until: dt.datetime | None = None
     now: dt.datetime | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    queries: Any = None
 
     def prediction(self, who: str, takes: str) -> Any:
         """Return the predictions of "champion" or "challenger" of the kind that a metric takes; None: no champion."""

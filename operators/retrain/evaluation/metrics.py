@@ -35,7 +35,8 @@ class Metric:
     class alone), "label" or "value". A metric of one's own gives `function(y_true, prediction, sample_weight)`; it is
     judged by a paired bootstrap.
 
-    `differs`: predictions that are the same for every row mean that something is broken.
+    `differs`: predictions that are the same for every row mean that something is broken. `k`: it is asked of the first
+    k of each query (0: of all), and by itself has no value; see `retrain.evaluation.per_query`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     function: Callable[[Any, Any, Any], float] | None = None
     scorer: "Scorer | None" = field(default=None, repr=False)
     differs: bool = field(default=True, repr=False)
+    k: int | None = field(default=None, repr=False)
 
     @property
     def by_class(self) -> bool:
@@ -108,6 +110,10 @@ def get_metric(name: str | Metric) -> Metric:
         from retrain.evaluation.own_metric import own_metric
 
         return own_metric(name)
+    if name.startswith("ndcg"):
+        from retrain.evaluation.per_query import ndcg_metric
+
+        return ndcg_metric(name)
     known = _metrics()
     if name not in known:
         raise ConfigurationError(

@@ -128,7 +128,9 @@ def _of_each(evidence: Evidence, takes: str) -> Mapping[str, Any]:
     """Return the finite predictions of that kind of each model that has them."""
     import numpy as np
 
-    found = {}
+    found: dict[str, Any] = {}
+    if takes == "value" and evidence.queries is not None:  # they only rank: how far off they are says nothing
+        return found
     for who in WHO:
         try:
             values = evidence.prediction(who, takes)

@@ -54,12 +54,13 @@ def judge_ranking(
     confidence: float = 0.95,
     slices: Mapping[str, Any] | None = None,
     greater_is_better: bool = True,
+    minimum: float | None = None,
 ) -> Verdict:
     """Judge two rankers by the mean over the queries of `function(relevance, scores)`, paired by query.
 
     `queries` names each row's query; the verdict's `rows` are queries, as are `rows_needed`. A query for which the
     function gives None is left out for both. `slices` are masks over the rows; a query belongs to a slice when all its
-    rows do. `champion=None` asks for better than scores that are all equal.
+    rows do. `champion=None` asks for better than scores that are all equal. `minimum`: the worst mean that may pass.
     """
     import numpy as np
 
@@ -71,9 +72,11 @@ def judge_ranking(
     if bad := count_bad(new):
         reason = f"the challenger cannot be scored: {bad:,} of {len(y):,} predictions are NaN, infinite or missing"
         return Verdict(GateStatus.FAIL, name, rule, (reason,), len(y), margin=margin, confidence=confidence)
+    if bad := count_bad(old):
+        reason = f"the champion cannot be scored: {bad:,} of {len(y):,} predictions are NaN, infinite or missing"
+        return Verdict(GateStatus.INCONCLUSIVE, name, rule, (reason,), len(y), margin=margin, confidence=confidence)
     _, codes = np.unique(query, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(y) else []
+    parts = _parts(codes)
     one = functools.partial(_values, y=y, parts=parts, function=function, name=name)
     equal, after = one(np.zeros(len(y))), one(new)
     before = equal if champion is None else one(old)
@@ -92,6 +95,7 @@ def judge_ranking(
         rule="superior" if champion is None else rule,
         confidence=confidence,
         slices=None if champion is None else by_query,
+        minimum=minimum,
     )
     baseline = float(equal[kept].mean()) if kept.any() else None
     verdict = dataclasses.replace(verdict, baseline=baseline, rule=rule, margin=margin)
@@ -100,6 +104,19 @@ def judge_ranking(
 
 def _mean_over_queries(y: "Array", values: "Array", weight: "Floats") -> influence.Scored:  # noqa: ARG001
     return influence.mean(values.astype(float), weight)
+
+
+def values_by_query(score: "Array", y: "Array", codes: "Array", function: "PerQuery", name: str) -> "Floats":
+    """Return the value of each query, in the order of `codes` (each row's query); NaN where it cannot be judged."""
+    return _values(score, y=y, parts=_parts(codes), function=function, name=name)
+
+
+def _parts(codes: "Array") -> Any:
+    """Return the rows of each query."""
+    import numpy as np
+
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(codes) else []
 
 
 def _values(score: "Array", *, y: "Array", parts: Any, function: "PerQuery", name: str) -> "Floats":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError
 from retrain.jobs.holdout import holdout_frame, holdout_refs, unseen, weights
+from retrain.jobs.measured import losses_of, queries_of, value_of
 from retrain.jobs.own_code import with_own_code
 from retrain.jobs.scoring import answers, benchmark, champions_answers, checked, hindered, score_both
 from retrain.jobs.steps import StepContext, fingerprint
@@ -187,17 +188,17 @@ def _keep(
     import pandas as pd
 
     from retrain.data import storage, write_parquet
-    from retrain.evaluation import get_metric, row_losses
+    from retrain.evaluation import get_metric
 
     if "challenger" not in scored:
         return {"predictions_uri": None, "losses_uri": None}
-    spec, target = context.spec, frame[context.spec.target]
+    spec = context.spec
     takes = get_metric(spec.metric).takes
     uris = {
         f"{what}_uri": storage.join(context.request.store, what, spec.model, f"{name}.parquet")
         for what in ("predictions", "losses")
     }
-    losses = row_losses(target, scored["challenger"][takes], takes=takes)
+    losses = losses_of(spec, frame, scored["challenger"][takes])
     write_parquet(pd.DataFrame({"loss": losses}), uris["losses_uri"])
     write_parquet(_predictions(context, frame, scored), uris["predictions_uri"])
     return dict(uris)
@@ -210,7 +211,7 @@ def _predictions(
     import pandas as pd
 
     from retrain.evaluation import conditions_from_dicts
-    from retrain.evaluation.case import TARGET, WEIGHT, columns_of, require_free
+    from retrain.evaluation.case import QUERY, TARGET, WEIGHT, columns_of, require_free
     from retrain.evaluation.declared import columns_asked
 
     spec = context.spec
@@ -223,6 +224,8 @@ def _predictions(
         columns.update(columns_of(who, given, spec.metric))
     if (weight := weights(context, frame)) is not None:
         columns[WEIGHT] = weight
+    if (queries := queries_of(spec, frame)) is not None:
+        columns[QUERY] = queries
     return pd.concat([pd.DataFrame(columns), frame[asked]], axis=1)
 
 
@@ -267,11 +270,8 @@ def _values(
     """The metric of each model, None where the rows hold one class or value only."""
     from retrain.evaluation import get_metric
 
-    metric, target = get_metric(context.spec.metric), frame[context.spec.target]
-    several, weight = target.nunique() > 1, weights(context, frame)
-    return {
-        who: metric.score(target, given[metric.takes], weight) if several else None for who, given in scored.items()
-    }
+    takes, weight = get_metric(context.spec.metric).takes, weights(context, frame)
+    return {who: value_of(context.spec, frame, given[takes], weight) for who, given in scored.items()}
 
 
 def _short(verdict: "ServingVerdict") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import ConfigurationError, DataError, UnavailableError
 from retrain.jobs.holdout import unseen
+from retrain.jobs.measured import queries_of
 from retrain.jobs.steps import StepContext
 from retrain.records import GateStatus
 
@@ -68,7 +69,7 @@ def _against(
     context: StepContext, other: Mapping[str, Any], frame: "pd.DataFrame", challenger: Mapping[str, Any], weight: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     from retrain.data import load_snapshot
-    from retrain.evaluation import get_metric, judge
+    from retrain.evaluation import Evidence, assess, get_metric
 
     if uri := other.get("snapshot_uri"):
         trained_on = {ref.partition for ref in load_snapshot(uri).partitions}
@@ -79,16 +80,16 @@ def _against(
     rows = unseen(context, frame, "evaluate", [uri] if uri else [])[1]
     spec, takes = context.spec, get_metric(context.spec.metric).takes
     predicted = _predicted(context, other, frame)
-    verdict = judge(
+    queries = queries_of(spec, frame)
+    evidence = Evidence(
         frame[spec.target][rows],
-        predicted[takes][rows],
         challenger[takes][rows],
+        predicted[takes][rows],
         metric=spec.metric,
-        margin=spec.margin,
-        rule=spec.rule,
-        confidence=spec.confidence,
         sample_weight=None if weight is None else weight[rows],
-    ).to_dict()
+        queries=None if queries is None else queries[rows],
+    )
+    verdict = assess(evidence, margin=spec.margin, rule=spec.rule, confidence=spec.confidence).to_dict()
     kept = ("status", "difference", "interval", "rows", "reasons")
     return predicted, {"metric": verdict["champion"], **{name: verdict[name] for name in kept}}
 

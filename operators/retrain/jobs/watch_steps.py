@@ -10,6 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import DataError, MissingDependencyError
+from retrain.jobs.measured import losses_of, value_of
 from retrain.jobs.own_code import with_own_code
 from retrain.jobs.steps import UNKNOWN, StepContext, fingerprint, is_refused, object_name, short_verdict
 from retrain.jobs.watched import holdout, in_time, positive, predictions_of, scored_partition, watched_ref
@@ -67,21 +68,20 @@ def performance(context: StepContext, champion: Mapping[str, Any]) -> dict[str, 
 
     from retrain import drift as drifting
     from retrain.data import read, write_parquet
-    from retrain.evaluation import row_losses
 
     scored = scored_partition(context, champion)
     if scored.labels is None:
         return {"metric": None, **_nothing(NO_LABELS.format(target=context.spec.target))}
-    losses = row_losses(scored.labels, scored.predicted, takes=scored.metric.takes)
+    order = in_time(context, scored.frame)
+    losses = losses_of(context.spec, scored.frame.iloc[order], scored.predicted[order])
     verdict = drifting.performance(read(champion["losses_uri"])["loss"].to_numpy(), losses)
     ref = watched_ref(context)
     name = fingerprint(ref.digest, champion["model_uri"], context.spec.metric, context.spec.event_time)
     uri = context.store("losses", context.spec.model, f"{object_name(ref)}-{name}.parquet")
-    write_parquet(pd.DataFrame({"loss": losses[in_time(context, scored.frame)]}), uri)
-    several = scored.labels.nunique() > 1
+    write_parquet(pd.DataFrame({"loss": losses}), uri)
     return {
         **verdict.to_dict(),
-        "metric": scored.metric.score(scored.labels, scored.predicted) if several else None,
+        "metric": value_of(context.spec, scored.frame, scored.predicted),
         "reference_metric": champion["metric"],
         "champion": champion["version"],
         "losses_uri": uri,

@@ -27,7 +27,8 @@ class ModelSpec(Record):
     `approval` says when a person has to agree before a promotion (None: never), `rollback_on` what takes one back.
     `conditions` are what the gate asks beside its rule, each as its `to_dict` (see `retrain.evaluation`); `weight` is
     the column of the rows' weights in what is judged. `serving` is the serving check as its `to_dict` (see
-    `retrain.serving.Serving`): empty for its defaults, None for no check at all.
+    `retrain.serving.Serving`): empty for its defaults, None for no check at all. `query` is the column that names the
+    query (session, user, day) of a row, of a model that ranks: then `metric` is asked of each query.
     """
 
     model: str
@@ -61,3 +62,4 @@ class ModelSpec(Record):
     weight: str | None = None
     serving: Mapping[str, Any] | None = field(default_factory=dict)
     season: str | None = None
+    query: str | None = None

@@ -96,7 +96,11 @@ def _data(spec: ModelSpec) -> list[str]:
 
 def _judging(spec: ModelSpec) -> list[str]:
     problems = []
-    if ":" in spec.metric:
+    if spec.query or spec.metric.startswith("ndcg"):
+        from retrain.evaluation import ranking_problems
+
+        problems += ranking_problems(spec)
+    elif ":" in spec.metric:
         from retrain.evaluation import get_metric
 
         try:

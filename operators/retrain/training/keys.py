@@ -36,6 +36,8 @@ def training_key(
         "packaging": _PACKAGING,
         "params": params,
         "snapshot": snapshot_digest,
+        # Only where there is one: other models keep the keys that they have.
+        **({"query": spec.query} if spec.query else {}),
         "versions": dict(versions if versions is not None else library_versions()),
     }
     try:

@@ -48,11 +48,11 @@ def prepared(
 ) -> pd.DataFrame:
     """Return the features of `raw` (which has no target column): what `prepare` makes of a copy of it.
 
-    Without `prepare` the features are the columns that are neither key nor event time. UserCodeError when `prepare`
-    raises, returns no frame, changes the number of rows or hands the target through.
+    Without `prepare` the features are the columns that are neither key nor event time nor the query of a ranking.
+    UserCodeError when `prepare` raises, returns no frame, changes the number of rows or hands the target through.
     """
     if prepare is None:
-        aside = {*spec.key, spec.event_time}
+        aside = {*spec.key, spec.event_time, spec.query}
         return raw[[name for name in raw.columns if name not in aside]]
     try:
         features: Any = prepare(raw.copy())

@@ -334,6 +334,12 @@ def test_conditions_and_the_serving_check_reach_the_training_as_json() -> None:
         ({"conditions": [Custom("mine", print)]}, "holds a function itself"),
         ({"conditions": "slices"}, "ModelSpec.conditions is 'slices'"),
         ({"metric": "shop.gates:cost"}, "takes"),
+        ({"metric": "ndcg@10"}, "name their column, query="),
+        ({"metric": "ndcg@0", "query": "session"}, "the metric is 'ndcg@0'"),
+        ({"metric": "roc_auc", "query": "session"}, "roc_auc is no metric of queries"),
+        ({"metric": "ndcg", "query": "session", "weight": "n"}, "rows have no weights"),
+        ({"metric": "ndcg", "query": "session", "conditions": [Slices(0.1, by=("a",))]}, "is not asked of queries"),
+        ({"metric": "shop.gates:hit", "query": "session"}, "takes"),
         ({"serving": {"mode": "ftp"}}, "Serving.mode is 'ftp'"),
         ({"serving": {"limits": {"p99_ms": -1}}}, r"\['p99_ms'\] are not above 0"),
         ({"serving": {"rows": 0}}, "serving.rows is 0"),
@@ -354,6 +360,8 @@ fields = dict(model="m", dataset="d", data="x/{partition}", target="y", train="a
 spec = declared({**fields, "conditions": [Slices(0.1, by=("a",)), FairnessGap("a", 0.1), Compared("log_loss", 0.1)],
                  "serving": Serving()})
 checked(spec, [])
+checked(declared({**fields, "metric": "ndcg@10[score]", "query": "q"}), [])
+checked(declared({**fields, "metric": "shop.metrics:hit_first[value]", "query": "q"}), [])
 print([name for name in ("numpy", "pandas", "scipy", "sklearn", "mlflow") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -30,6 +30,7 @@ def test_key_changes_with_whatever_decides_what_is_trained() -> None:
         key(versions={"numpy": "3"}),
         key(dataclasses.replace(SPEC, target="z")),
         key(dataclasses.replace(SPEC, train="a:other")),
+        key(dataclasses.replace(SPEC, query="session")),
         key(dataclasses.replace(SPEC, prepare="a:prepare")),
     ]
     assert len({key(), *changed}) == len(changed) + 1

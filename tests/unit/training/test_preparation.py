@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 
 import pandas as pd
@@ -28,8 +29,9 @@ def test_no_label_at_all_is_an_error() -> None:
         split_target(RAW.assign(y=[None, None]), SPEC)
 
 
-def test_without_prepare_the_features_are_all_but_key_and_event_time() -> None:
+def test_without_prepare_the_features_are_all_but_key_event_time_and_query() -> None:
     assert prepared(RAW, SPEC, None).columns.tolist() == ["x"]
+    assert prepared(RAW.assign(z=7), dataclasses.replace(SPEC, query="x"), None).columns.tolist() == ["z"]
 
 
 @pytest.mark.parametrize(
