@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retrain.operators.approval import ModelApproveOperator
-    from retrain.operators.data import (
-        DataValidateOperator,
-        PartitionDiscoverOperator,
-        PartitionIngestOperator,
-        PartitionReplayOperator,
-    )
+    from retrain.operators.arrival import PartitionDiscoverOperator, PartitionReplayOperator
+    from retrain.operators.data import DataValidateOperator
     from retrain.operators.decide import RetrainDecideOperator
     from retrain.operators.drift import DriftCheckOperator
+    from retrain.operators.ingest import PartitionIngestOperator
     from retrain.operators.model import (
         ModelEvaluateOperator,
         ModelGateOperator,
@@ -39,9 +36,9 @@ _MODULES = {
     "ModelRegisterOperator": "model",
     "ModelServingCheckOperator": "model",
     "ModelTrainOperator": "model",
-    "PartitionDiscoverOperator": "data",
-    "PartitionIngestOperator": "data",
-    "PartitionReplayOperator": "data",
+    "PartitionDiscoverOperator": "arrival",
+    "PartitionIngestOperator": "ingest",
+    "PartitionReplayOperator": "arrival",
     "ReleaseNotifyOperator": "release",
     "RetrainDecideOperator": "decide",
     "RollbackModelOperator": "release",

@@ -7,8 +7,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule
 
-from retrain.operators.data import PartitionDiscoverOperator, PartitionIngestOperator, PartitionReplayOperator
+from retrain.operators.arrival import PartitionDiscoverOperator, PartitionReplayOperator
 from retrain.operators.decide import RetrainDecideOperator
+from retrain.operators.ingest import PartitionIngestOperator
 from retrain.operators.model import ModelServingCheckOperator, ModelTrainOperator
 from retrain.operators.plan import TrainingPlanOperator
 from retrain.operators.release import (
