@@ -32,6 +32,7 @@ STAGES = {
         "train: registered",
         "train: committed",
     ],
+    "serving": ["serving: begun", "serving: the model runs", "serving: judged"],
     "promote": ["promote: before the ledger", "promote: between ledger and alias", "promote: promoted"],
 }
 # Without retries the whole run is dead, and another run has to go on.
@@ -114,6 +115,33 @@ def test_a_training_that_was_logged_is_not_paid_for_twice(battlefield: World) ->
     # Killed in fit, killed before the run was complete, then found complete by all later tries.
     assert Counter(run["info"]["status"] for run in runs) == {"KILLED": 2, "FINISHED": 1}
     assert [run["info"]["run_id"] for run in runs if run["info"]["status"] == "FINISHED"] == [judged.payload["run_id"]]
+
+
+def test_a_model_under_check_dies_with_its_worker_and_is_checked_again_without_another_training(
+    battlefield: World,
+) -> None:
+    world, model = battlefield, "kill-serving"
+    world.wait(f"{model} to be promoted", lambda: world.finished(model))
+    (judged,) = world.events(model, Kind.JUDGED)
+    assert judged.payload["serving"]["status"] == "pass"
+    assert judged.payload["serving"]["digest"] == judged.payload["artifact_digest"]
+    found = world.mlflow("experiments/get-by-name?experiment_name=" + model)["experiment"]
+    runs = world.mlflow("runs/search", {"experiment_ids": [found["experiment_id"]]})["runs"]
+    assert [run["info"]["status"] for run in runs] == ["FINISHED"]
+    world.wait("no probe to be without the process that started it", lambda: not orphans(), seconds=10)
+
+
+def orphans() -> list[str]:
+    """Return the processes of serving checks whose starter, which their last argument names, is gone."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().split(b"\0")[:-1]
+        except OSError:
+            continue
+        if any(part.endswith(b"/_probe.py") for part in command) and not is_alive(int(command[-1])):
+            found.append(b" ".join(command).decode())
+    return found
 
 
 def test_the_next_run_finishes_what_dead_runs_have_begun(battlefield: World) -> None:

@@ -5,7 +5,7 @@ import os
 from retrain import ContinuousTraining, NewData
 
 FOLDER = os.environ["SYSTEM_TESTS"]
-STAGES = ("discover", "ingest", "orphan", "decide", "plan", "train", "promote")
+STAGES = ("discover", "ingest", "orphan", "decide", "plan", "train", "serving", "promote")
 
 
 def declare(model: str, **changes) -> None:

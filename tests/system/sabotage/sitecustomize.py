@@ -32,6 +32,10 @@ POINTS = {
     "plan: claimed": ("retrain.loop", "plan_training", "before"),
     "plan: planned": ("retrain.operators.plan", "TrainingPlanOperator._plan", "after"),
     "train: model logged": ("retrain.training.fitting", "_log_model", "after"),
+    "serving: begun": ("retrain.jobs.judging_steps", "serving", "before"),
+    # Asked for the first time how far the model has come: it is just being loaded, in a process of its own.
+    "serving: the model runs": ("retrain.serving.loading", "_read", "before"),
+    "serving: judged": ("retrain.jobs.judging_steps", "serving", "after"),
     "train: before the registration": ("retrain.jobs.model_steps", "register", "before"),
     "train: registered": ("retrain.jobs.model_steps", "register", "after"),
     "train: committed": ("retrain.operators.model", "ModelTrainOperator._mlflow_place", "before"),
@@ -47,6 +51,8 @@ POINTS = {
 }
 # A dead run's claim is waited for; the tests do not wait for two minutes.
 LEASE_SECONDS = 15.0
+# The model that a point was last reached for in this process, for functions that are not told of it.
+LAST = {"model": ""}
 
 
 def reach(point: str, model: str) -> None:
@@ -85,11 +91,14 @@ def wrap(function: Callable[..., Any], point: str, when: str) -> Callable[..., A
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        model = model_of(args)
+        if point.startswith("serving"):
+            LAST["model"] = model = model or LAST["model"]
         if when == "before":
-            reach(point, model_of(args))
+            reach(point, model)
         result = function(*args, **kwargs)
         if when == "after":
-            reach(point, model_of(args))
+            reach(point, model)
         return result
 
     return wrapped
