@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import logging
 import os
-import resource
 import time
 import traceback
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 from retrain.exceptions import ContractError, RetrainError, UnavailableError, UserCodeError
 from retrain.jobs.steps import STEPS, StepContext
 from retrain.records import CONTRACT_VERSION, JobError, JobRequest, JobResult, JobStatus, StepCost
+from retrain.serving._probe import peak_bytes
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,7 @@ def _measured(name: str, cost: dict[str, StepCost]) -> Iterator[None]:
     try:
         yield
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        cost[name] = StepCost(time.perf_counter() - wall, time.process_time() - cpu, peak)
+        cost[name] = StepCost(time.perf_counter() - wall, time.process_time() - cpu, peak_bytes())
 
 
 def _no_telemetry() -> None:

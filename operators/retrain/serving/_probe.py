@@ -49,7 +49,7 @@ def call(asked: dict[str, Any], answer: Answer) -> None:
     import mlflow.pyfunc
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
-    answer.reached("loading", peak_bytes_before=_peak())
+    answer.reached("loading", peak_bytes_before=peak_bytes())
     started = time.perf_counter()
     model = mlflow.pyfunc.load_model(asked["model"])
     answer.reached("loaded", load_seconds=time.perf_counter() - started)
@@ -62,7 +62,7 @@ def call(asked: dict[str, Any], answer: Answer) -> None:
         answer.reached(f"predicted {name}", outputs=outputs)
     answer.reached("measuring latency")
     timed = [infer_and_parse_data(payload, schema) for payload in asked["single"]]
-    answer.reached("done", latencies_ms=_timed(model, timed, asked["calls"], asked["seconds"]), peak_bytes=_peak())
+    answer.reached("done", latencies_ms=_timed(model, timed, asked["calls"], asked["seconds"]), peak_bytes=peak_bytes())
 
 
 def table(output: Any) -> dict[str, Any]:
@@ -99,10 +99,19 @@ def _timed(model: Any, frames: list[Any], calls: int, seconds: float) -> list[fl
     return times
 
 
-def _peak() -> int:
-    import resource
+def peak_bytes() -> int:
+    """Return the most memory that this process has held.
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    On Linux `ru_maxrss` of a child begins with the size of its parent, also across exec: an Airflow worker's size would
+    be held against the model. `VmHWM` is the process's own (proc_pid_status(5)).
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _die_with(parent: int) -> None:
