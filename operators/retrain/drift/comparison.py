@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retrain.drift import wording
+from retrain.drift._threads import one_thread
 from retrain.drift.calibration import calibrate
 from retrain.drift.checks import duplicates, extra_columns, schema_checks
 from retrain.drift.classifier import classify
@@ -57,11 +58,12 @@ def compare(
         evidence = [item for name in names for item in gather(reference.columns[name], current.columns[name], limits)]
         if past:
             evidence = calibrate(evidence, current, past)
-        together = dependence(reference.select(names), current.select(names), limits, past)
+        with one_thread():
+            together = dependence(reference.select(names), current.select(names), limits, past)
         evidence += [together] if together else []
         evidence = _adjusted(evidence)
         if not any(item.alarms(limits.alpha) for item in evidence):
-            with _one_thread():
+            with one_thread():
                 hidden = classify(reference.select(names), current.select(names), limits, past)
             evidence = _adjusted([*evidence, hidden]) if hidden else evidence
     verdict = _verdict(reference, current, limits, faults, evidence, judged=judged)
@@ -69,13 +71,6 @@ def compare(
     if moved and past:
         verdict = replace(verdict, shape=shape(reference, current, past, moved[0]))
     return replace(verdict, summary=wording.summary(verdict, reference))
-
-
-def _one_thread() -> Any:
-    """Keep scikit-learn to one thread: on a few thousand rows, several mostly burn CPU as they wait for each other."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1, user_api="openmp")
 
 
 def _adjusted(evidence: list[Evidence]) -> list[Evidence]:

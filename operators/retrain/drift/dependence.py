@@ -144,8 +144,8 @@ class _Features:
         import numpy as np
 
         rows = max((len(values) for values in profile.sample.values()), default=0)
-        plain = [_scores(np.asarray(profile.sample[name], dtype=np.float64)) for name in self.numbers]
-        folded = [_scores(np.abs(scores)) if _has_middle(scores) else np.full(rows, np.nan) for scores in plain]
+        plain = [normal_scores(np.asarray(profile.sample[name], dtype=np.float64)) for name in self.numbers]
+        folded = [normal_scores(np.abs(scores)) if _has_middle(scores) else np.full(rows, np.nan) for scores in plain]
         columns = [*plain, *folded]
         raw = np.column_stack(columns) if columns else np.empty((rows, 0))
         named: dict[str, Any] = {
@@ -179,8 +179,8 @@ def _has_middle(scores: "Floats") -> bool:
     return len(np.unique(scores[np.isfinite(scores)])) >= FEWEST_VALUES
 
 
-def _scores(values: "Floats") -> "Floats":
-    """Standardised normal scores of the ranks; NaN stays NaN, a column without two values becomes NaN throughout."""
+def normal_scores(values: "Floats") -> "Floats":
+    """Return standardised normal scores of the ranks; NaN stays NaN, of fewer than two different values all is NaN."""
     import numpy as np
     from scipy import stats
     from scipy.special import ndtri

@@ -190,9 +190,12 @@ class Profile:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, marked with format and version."""
+        """Return plain JSON values, marked with format and version; `pairs` sums up which columns go together."""
+        from retrain.drift.pairs import strongest_pairs
+
         fields = {f.name: encode(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        return {"format": FORMAT, "version": VERSION, **fields}
+        pairs = [dataclasses.asdict(pair) for pair in strongest_pairs(self)]
+        return {"format": FORMAT, "version": VERSION, **fields, "pairs": pairs}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Profile":
@@ -205,7 +208,7 @@ class Profile:
                 expected=f"version {VERSION}",
                 remedy="profile the data again with this version of retrain",
             )
-        fields = {name: item for name, item in document.items() if name not in ("format", "version")}
+        fields = {name: item for name, item in document.items() if name not in ("format", "version", "pairs")}
         sample = {name: tuple(values) for name, values in fields.pop("sample", {}).items()}
         columns = {name: _decode_column(item) for name, item in fields.pop("columns", {}).items()}
         rest = decode(Profile, {**fields, "columns": {}})
