@@ -21,6 +21,8 @@ SCRIPT = Path(__file__).with_name("_probe.py")
 WARM_UP = 3
 # How long latency may be measured, whatever the number of calls.
 MEASURE_SECONDS = 20.0
+# As many calls are enough where latency is told and not judged.
+TOLD_CALLS = 50
 # What a container's client answers for a process that was ended by SIGKILL.
 _KILLED = 137
 
@@ -85,6 +87,11 @@ def _in_process(trial: Trial, report: Report, deadline: float) -> None:
             report.problem = _hung(report.stage, trial.limits)
 
 
+def _calls(limits: Limits) -> int:
+    told = limits.p50_ms is None and limits.p99_ms is None
+    return min(limits.calls, TOLD_CALLS) if told else limits.calls
+
+
 def _describe(trial: Trial, report: Report, deadline: float) -> None:
     with _started(trial, "describe") as (process, answer):
         process.wait_until(lambda: False, deadline)
@@ -125,7 +132,7 @@ def _feed(trial: Trial, report: Report, port: int, deadline: float) -> None:
         report.outputs[name] = _table(json.loads(body))
     report.stage = "measuring latency"
     measured_until = min(deadline, time.monotonic() + MEASURE_SECONDS)
-    for number in range(trial.limits.calls + WARM_UP if trial.single else 0):
+    for number in range(_calls(trial.limits) + WARM_UP if trial.single else 0):
         started = time.perf_counter()
         status, body = _post(port, trial.single[number % len(trial.single)], deadline)
         if status != 200:
@@ -146,7 +153,7 @@ def _started(trial: Trial, what: str, **more: Any) -> Iterator[tuple[Watched, Pa
         "model": str(trial.model),
         "payloads": dict(trial.payloads),
         "single": trial.single,
-        "calls": trial.limits.calls,
+        "calls": _calls(trial.limits),
         "seconds": MEASURE_SECONDS,
         **more,
     }

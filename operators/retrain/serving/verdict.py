@@ -37,7 +37,8 @@ class Limits(Record):
     may hold, everything included. `load_seconds` is until the model is loaded, or the server answers; `total_seconds`
     for all of the check. `changed_share` and `score_difference` bound the difference from the champion's replayed
     answers: the share of requests with another prediction, and the mean absolute difference of the scores.
-    `tolerance` is for the model's own answers, which should be the same everywhere.
+    `tolerance` is for the model's own answers, which should be the same everywhere. Latency is measured over `calls`
+    requests, 50 where no limit judges it, and for 20 s at most.
     """
 
     p50_ms: float | None = None
