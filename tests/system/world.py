@@ -31,7 +31,7 @@ DAGS = (
     REPOSITORY / "dags" / "flights_on_arrival.py",
 )
 # Generous, because a machine may be busy; what is expected takes seconds.
-DEADLINE = 240.0
+DEADLINE = 420.0
 PARTITIONS = ("2024-01", "2024-02")
 ENDED = {"success", "failed"}
 # A killed worker, scheduler or triggerer is noticed within seconds instead of minutes.
