@@ -11,7 +11,7 @@ from retrain.loop.streams import Kind
 from scripts.services.airflow import Airflow, RefusedError
 from tests.support.receiver import Receiver, running_receiver
 from tests.system.test_bad_input import connection
-from tests.system.world import PARTITIONS, World
+from tests.system.world import PARTITIONS, World, sample
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,59 @@ def test_who_is_no_approver_is_refused_by_airflow(world: World) -> None:
     assert denied.value.status == 403
     assert world.settle(dag, run, "Approve", by=world.second) == "success"
     assert world.aliases(model) == {"champion": "1"}
+
+
+def arrive(world: World, model: str, partition: str, *, turned: bool = False) -> str:
+    """Land a partition and touch nothing else; returns the id of the run that its arrival started and that took it in.
+
+    In a partition that is `turned`, what was bought before is not bought any more, and the other way round.
+    """
+    rows, before = sample(partition), len(world.events(model, Kind.WATCHED))
+    world.land(model, partition, frame=rows.assign(bought=1 - rows["bought"]) if turned else rows)
+    world.wait(
+        f"{partition} to be watched", lambda: len(world.events(model, Kind.WATCHED)) > before and world.quiet(model)
+    )
+    for run in world.airflow.runs(f"{model}.data"):
+        tasks = world.tasks(f"{model}.data", run["dag_run_id"])
+        if any(one["rendered_map_index"] == partition for one in tasks.values()):
+            assert (run["run_type"], run["triggering_user_name"], run["state"]) == ("asset_triggered", None, "success")
+            return str(run["dag_run_id"])
+    raise AssertionError(f"no run took {partition} in")
+
+
+def test_decay_after_a_promotion_takes_it_back_with_nobody_there_and_once(world: World, receiver: Receiver) -> None:
+    model, dag = "guarded", "guarded.data"
+    world.begin(model)
+    world.wait("the first champion", lambda: world.finished(model))
+    run = arrive(world, model, "2024-03", turned=True)
+    assert world.events(model, Kind.WATCHED)[-1].payload["performance"]["status"] == "decay"
+    assert world.tasks(dag, run)["guard"]["state"] == "skipped", "no version was champion before"
+    arrive(world, model, "2024-03")  # corrected
+    world.run(f"{model}.train", {"reason": "a corrected month"})
+    assert world.aliases(model) == {"champion": "2", "previous": "1"}
+
+    run = arrive(world, model, "2024-04", turned=True)
+    tasks = world.tasks(dag, run)
+    print(f"\nrollback by the guard: {_seconds(tasks['guard']):.1f} s in its task")
+    assert {tasks[name]["state"] for name in ("guard", "notify", "decide")} == {"success"}
+    (back,) = world.events(model, Kind.ROLLED_BACK)
+    assert (back.actor, back.payload["alarm"], back.payload["check"]["status"]) == (f"dag:{dag}", "decay", "pass")
+    assert (back.payload["version"], back.payload["previous"]) == ("1", "2")
+    assert back.payload["reason"].startswith("decay on 2024-04@v1: ")
+    (guarded,) = world.events(model, Kind.GUARDED)
+    assert (guarded.payload["version"], guarded.payload["target"], guarded.payload["refused"]) == ("2", "1", None)
+    assert [one.payload["version"] for one in world.events(model, Kind.RETIRED)] == ["2"]
+    assert world.aliases(model) == {"champion": "1", "previous": "2"}
+    assert receiver.keys[-1] == f"model:{model}#{back.sequence}"
+
+    # It decays too, and is what a rollback made champion.
+    run = arrive(world, model, "2024-05", turned=True)
+    watched = world.events(model, Kind.WATCHED)[-1].payload["performance"]
+    assert (watched["champion"], watched["status"]) == ("1", "decay")
+    assert world.tasks(dag, run)["guard"]["state"] == "skipped"
+    assert len(world.events(model, Kind.ROLLED_BACK)) == 1
+    assert world.aliases(model) == {"champion": "1", "previous": "2"}
+    assert world.ledger.verify().ok
 
 
 def _seconds(task: dict) -> float:

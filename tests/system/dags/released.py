@@ -1,4 +1,4 @@
-"""Airflow DAGs of models that people release: they approve, roll back, and deployers outside are told."""
+"""Airflow DAGs of models that people release, and of one that is gone back from by itself; deployers are told."""
 
 import os
 
@@ -36,3 +36,5 @@ declare("asked", approval="always", webhook_conn_id="deployer", retrain=[NewData
 declare("asked-late", approval=Approval("always", timeout_hours=2 / 3600))
 # Only `second` is asked; Airflow's API refuses everybody else.
 declare("asked-one", approval=Approval("always", approvers=("second",)))
+# Nothing but the alarm changes its champion: a retraining is asked for by hand.
+declare("guarded", rollback_on=["decay"], webhook_conn_id="deployer", retrain=[NewData(every=99)], watch=True)
