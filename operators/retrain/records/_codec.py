@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from retrain.exceptions import ContractError
 
 RecordT = TypeVar("RecordT")
+EnumT = TypeVar("EnumT", bound=enum.Enum)
 
 
 def encode(value: Any) -> Any:
@@ -61,6 +62,15 @@ def decode(cls: type[RecordT], document: Mapping[str, Any]) -> RecordT:
     return cls(**{name: _value(hints[name], item, f"{cls.__name__}.{name}") for name, item in document.items()})
 
 
+def member(kind: type[EnumT], value: Any, where: str) -> EnumT:
+    """Return the member of a closed vocabulary, also where its bare value is given; ContractError naming `where`."""
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = " | ".join(str(one.value) for one in kind)
+        raise ContractError(f"{where} is {value!r}", expected=allowed) from None
+
+
 def _value(hint: Any, item: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -70,11 +80,7 @@ def _value(hint: Any, item: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return decode(typing.cast("type[Any]", hint), item)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        try:
-            return hint(item)
-        except ValueError:
-            allowed = " | ".join(str(member.value) for member in hint)
-            raise ContractError(f"{where} is {item!r}", expected=allowed) from None
+        return member(hint, item, where)
     if origin is tuple:
         # A string is a sequence too: without this, `columns="carrier"` would become seven columns.
         _require(isinstance(item, Sequence) and not isinstance(item, str | bytes), item, where, "a list")

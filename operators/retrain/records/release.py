@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retrain.exceptions import ContractError
-from retrain.records._codec import Record
+from retrain.records._codec import Record, member
 
 
 class ApprovalRule(StrEnum):
@@ -39,8 +39,8 @@ class Approval(Record):
 
     def __post_init__(self) -> None:
         # Python's own callers may say "always"; through `from_dict` it is an ApprovalRule already.
-        object.__setattr__(self, "when", _member(ApprovalRule, self.when, "when"))
-        object.__setattr__(self, "on_timeout", _member(OnTimeout, self.on_timeout, "on_timeout"))
+        object.__setattr__(self, "when", member(ApprovalRule, self.when, "when"))
+        object.__setattr__(self, "on_timeout", member(OnTimeout, self.on_timeout, "on_timeout"))
         object.__setattr__(self, "approvers", tuple(self.approvers))
         if not self.timeout_hours > 0:
             raise ContractError(f"Approval.timeout_hours is {self.timeout_hours!r}", expected="more than 0")
@@ -64,16 +64,9 @@ class RollbackOn(Record):
     partitions: int = 3
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "alarms", tuple(_member(Alarm, one, "alarms") for one in self.alarms))
+        object.__setattr__(self, "alarms", tuple(member(Alarm, one, "alarms") for one in self.alarms))
         if not self.alarms or self.partitions < 1:
             raise ContractError(
                 f"RollbackOn has the alarms {[one.value for one in self.alarms]} and {self.partitions!r} partitions",
                 expected="an alarm or more, on 1 partition or more",
             )
-
-
-def _member(kind: type[StrEnum], value: str, field: str) -> StrEnum:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ContractError(f"{field} is {value!r}", expected=" | ".join(kind)) from None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from retrain.exceptions import DeclarationError
-from retrain.records._codec import Record
+from retrain.records._codec import Record, member
 from retrain.serving.verdict import Limits, ServingMode
 
 
@@ -27,6 +27,8 @@ class Serving(Record):
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        # Python's own callers may say "docker"; through `from_dict` it is a ServingMode already.
+        object.__setattr__(self, "mode", member(ServingMode, self.mode, "serving.mode"))
         if self.rows < 1:
             raise DeclarationError(f"serving.rows is {self.rows}", expected="1 or more rows")
         if (self.mode is ServingMode.DOCKER) != (self.image is not None):

@@ -7,7 +7,7 @@ from typing import Any
 
 from retrain.exceptions import ConfigurationError
 from retrain.records import GateStatus
-from retrain.records._codec import Record
+from retrain.records._codec import Record, member
 
 # Checks that a model fails which nobody should load into a process of their own.
 _HARMFUL = frozenset({"artifact", "load", "requests", "schema", "secrets"})
@@ -53,6 +53,7 @@ class Limits(Record):
     calls: int = 200
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parity", member(Parity, self.parity, "limits.parity"))
         positive = ("p50_ms", "p99_ms", "memory_bytes", "load_seconds", "total_seconds", "calls")
         wrong = [name for name in positive if (value := getattr(self, name)) is not None and not value > 0]
         if wrong:
