@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from retrain.registry import credentials
 from scripts.services.mlflow import MlflowServer, running_mlflow
 from tests.support.project import Project
+from tests.support.stand_in import stand_in
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,13 @@ def mlflow(mlflow_server: MlflowServer) -> Iterator[MlflowServer]:
 def project(tmp_path: Path) -> Project:
     """A small project of a user, in a folder of the test."""
     return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def stand_in_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The image `tests.support.stand_in.IMAGE` in a real Docker engine; skips where none answers."""
+    with stand_in(tmp_path_factory.mktemp("bin")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,7 @@ def promote(
 @click.option("--actor", default=None, help="Who does it; by default the user of this shell.")
 @click.option("--retire", is_flag=True, help="What is gone back from may not become champion again.")
 @click.option("--python", default=None, help="Interpreter that serves, to load the version in; by default this one.")
+@click.option("--image", default=None, help="Image that serves: the version is loaded in a container of it.")
 @_ledger_option
 @_tracking_option
 @_json_option
@@ -159,6 +160,7 @@ def rollback(
     actor: str | None,
     retire: bool,
     python: str | None,
+    image: str | None,
     ledger_url: str,
     tracking_uri: str,
     as_json: bool,
@@ -175,7 +177,8 @@ def rollback(
     with _open(ledger_url) as ledger:
         target = rollback_target(ledger, model, version)
         digest = digest_of(ledger, model, target.version)
-        check = loads(str(target.model_uri), tracking_uri=tracking_uri, digest=digest, python=python)
+        uri = str(target.model_uri)
+        check = loads(uri, tracking_uri=tracking_uri, digest=digest, python=python, image=image)
         done = roll_back(ledger, RegistryClient(tracking_uri), model, demand, target=target, check=check)
     if as_json:
         click.echo(json.dumps({**done, "check": check}))

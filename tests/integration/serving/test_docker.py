@@ -1,14 +1,5 @@
-"""The serving check in containers of a real Docker engine; skipped, visibly, where none answers.
+"""The serving check in containers of a real Docker engine; skipped, visibly, where none answers."""
 
-No image can be pulled everywhere, so the image here is a stand-in: an empty one, on which this machine's Python is
-mounted. It proves the container (no network, no rights, memory, time, cleaning up), not somebody's image.
-"""
-
-import os
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,43 +8,16 @@ from retrain.exceptions import ConfigurationError, UnavailableError
 from retrain.records import GateStatus
 from retrain.serving import Limits, ServingVerdict, check
 from tests.support.hostile_models import EXAMPLE, save
+from tests.support.stand_in import IMAGE, PYTHON, containers
 
-pytestmark = pytest.mark.integration
-IMAGE = "retrain-stand-in:1"
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stand_in_image")]
 QUICK = Limits(calls=5)
 PASS, FAIL = GateStatus.PASS, GateStatus.FAIL
 
 
-def docker(*arguments: str, content: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(["docker", *arguments], input=content, capture_output=True, timeout=60, check=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Make the image, and let the command `docker run` mount this machine's Python into it."""
-    real = shutil.which("docker")
-    if real is None or docker("info").returncode:
-        pytest.skip("no Docker engine answers; nothing was tried in a container")
-    empty = subprocess.run(["tar", "-c", "--files-from", "/dev/null"], capture_output=True, check=True).stdout
-    assert docker("import", "-", IMAGE, content=empty).returncode == 0
-    places = ("/usr", "/lib", "/lib64", "/bin", sys.base_prefix, str(Path(sys.prefix).resolve()))
-    mounts = " ".join(f"--volume {shlex.quote(place)}:{shlex.quote(place)}:ro" for place in places)
-    folder = tmp_path_factory.mktemp("bin")
-    script = folder / "docker"
-    script.write_text(
-        f'#!/bin/sh\nif [ "$1" = run ]; then shift; exec {real} run {mounts} "$@"; fi\nexec {real} "$@"\n'
-    )
-    script.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        yield
-    docker("rmi", IMAGE)
-
-
 def tried(model: Path, limits: Limits = QUICK, **options: object) -> ServingVerdict:
-    python = str(Path(sys.prefix).resolve() / "bin" / "python")
-    verdict = check(str(model), mode="docker", image=IMAGE, python=python, limits=limits, **options)  # type: ignore[arg-type]
-    assert b"retrain-serving-" not in docker("ps", "--all", "--format", "{{.Names}}").stdout
+    verdict = check(str(model), mode="docker", image=IMAGE, python=PYTHON, limits=limits, **options)  # type: ignore[arg-type]
+    assert not containers()
     return verdict
 
 
