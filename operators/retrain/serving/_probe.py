@@ -3,7 +3,8 @@
     python -I _probe.py describe|call|serve REQUEST ANSWER PARENT
 
 REQUEST and ANSWER are JSON files. The answer is written anew after each stage, so that whoever waits also knows how far
-a process came that hangs or dies.
+a process came that hangs or dies. PARENT is the process that asks; 0 in a container, where the standard input stands
+for it: that ends with whoever asks.
 """
 
 import ctypes
@@ -12,6 +13,7 @@ import os
 import platform
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -122,10 +124,33 @@ def _die_with(parent: int) -> None:
         sys.exit("the check that started this has ended")
 
 
+def _end_with_input() -> None:
+    """Go on in a child; the container's first process stays to watch, and ends it all when its input ends.
+
+    In a process of its own, because a model may hang and hold Python's lock.
+    """
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        return
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
+
+
 def main() -> None:
     """Run as the module's docstring says."""
     what, asked_path, answer_path, parent = sys.argv[1:]
-    _die_with(int(parent))
+    if int(parent):
+        _die_with(int(parent))
+    else:
+        _end_with_input()
     answer = Answer(answer_path)
     asked = json.loads(Path(asked_path).read_text(encoding="utf-8"))
     answer.reached("started", **describe())

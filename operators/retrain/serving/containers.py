@@ -48,7 +48,8 @@ def command(
     variables.write_text("".join(f"{key}={value}\n" for key, value in kept.items()), encoding="utf-8")
     memory = [f"--memory={memory_bytes}", f"--memory-swap={memory_bytes}"] if memory_bytes is not None else []
     return [
-        *("docker", "run", "--rm", "--name", name, "--network", "none", "--read-only", "--cap-drop", "ALL"),
+        *("docker", "run", "--rm", "--interactive", "--name", name),
+        *("--network", "none", "--read-only", "--cap-drop", "ALL"),
         *("--security-opt", "no-new-privileges", "--pids-limit", "1024", "--user", f"{os.getuid()}:{os.getgid()}"),
         *("--tmpfs", "/tmp", "--volume", f"{folder}:{folder}", "--workdir", str(folder)),  # noqa: S108
         *("--env-file", str(variables), "--entrypoint", inside[0], *memory, image, *inside[1:]),

@@ -171,7 +171,8 @@ def _started(trial: Trial, what: str, **more: Any) -> Iterator[tuple[Watched, Pa
     inside = [trial.python, "-I", str(script), what, str(asked), str(answer), "0"]
     command = containers.command(trial.image, name, inside, env=trial.env, folder=trial.folder, memory_bytes=bound)
     try:
-        with watched(command, env=containers.client_environment(), folder=trial.folder) as process:
+        # Who dies cannot remove the container: it ends with this input.
+        with watched(command, env=containers.client_environment(), folder=trial.folder, input_open=True) as process:
             yield process, answer
     finally:
         containers.remove(name)

@@ -98,16 +98,24 @@ class Watched:
 
 @contextlib.contextmanager
 def watched(
-    command: Sequence[str], *, env: Mapping[str, str], folder: Path, memory_bytes: int | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    folder: Path,
+    memory_bytes: int | None = None,
+    input_open: bool = False,
 ) -> Iterator[Watched]:
-    """Run a command in `folder`; after the block it and all that it started are gone, whatever happened."""
+    """Run a command in `folder`; after the block it and all that it started are gone, whatever happened.
+
+    With `input_open` its standard input is empty and ends with this process, however that ends.
+    """
     output = folder / f"output-{secrets.token_hex(4)}.log"
     with output.open("wb") as stream:
         process = subprocess.Popen(  # noqa: S603
             list(command),
             env=dict(env),
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if input_open else subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -117,6 +125,8 @@ def watched(
         yield running
     finally:
         running.kill()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def clean_environment(python: str, folder: Path, extra: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The serving check in containers of a real Docker engine; skipped, visibly, where none answers."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from retrain.exceptions import ConfigurationError, UnavailableError
 from retrain.records import GateStatus
 from retrain.serving import Limits, ServingVerdict, check
+from scripts.services.processes import wait_for
 from tests.support.hostile_models import EXAMPLE, save
-from tests.support.stand_in import IMAGE, PYTHON, containers
+from tests.support.stand_in import IMAGE, PYTHON, containers, docker
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("stand_in_image")]
 QUICK = Limits(calls=5)
@@ -39,6 +42,20 @@ def test_a_good_model_passes_with_its_numbers(tmp_path: Path) -> None:
 def test_one_that_hangs_is_killed_with_its_container(tmp_path: Path) -> None:
     model = save(tmp_path / "model", load="time.sleep(3600)")
     assert "did not load within 30 s" in reason(tried(model, Limits(calls=5, load_seconds=30)), "load")
+
+
+def test_one_whose_check_is_killed_ends_with_it(tmp_path: Path) -> None:
+    model = save(tmp_path / "model", load="print('it hangs now', flush=True); time.sleep(3600)")
+    code = (
+        f"from retrain.serving import check\ncheck({str(model)!r}, mode='docker', image={IMAGE!r}, python={PYTHON!r})"
+    )
+    checking = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
+    try:
+        wait_for("the load", lambda: any(b"it hangs now" in docker("logs", name).stdout for name in containers()))
+    finally:
+        checking.kill()
+        checking.wait()
+    wait_for("the end of the container", lambda: not containers())
 
 
 def test_it_has_neither_a_network_nor_our_environment_nor_rights(
