@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-IMAGE = "retrain-stand-in:1"
+# One for each process of tests: another's may come and go, and so may its containers.
+IMAGE = f"retrain-stand-in:{os.getpid()}"
 # The interpreter in a container of the image.
 PYTHON = str(Path(sys.prefix).resolve() / "bin" / "python")
 
@@ -25,8 +26,8 @@ def docker(*arguments: str, content: bytes | None = None) -> "subprocess.Complet
 
 
 def containers() -> list[str]:
-    """Return the names of the serving check's containers, also of those that have ended."""
-    names = docker("ps", "--all", "--format", "{{.Names}}").stdout.decode().split()
+    """Return the names of the serving check's containers of this image, also of those that have ended."""
+    names = docker("ps", "--all", "--filter", f"ancestor={IMAGE}", "--format", "{{.Names}}").stdout.decode().split()
     return [name for name in names if name.startswith("retrain-serving-")]
 
 
