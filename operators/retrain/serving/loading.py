@@ -161,14 +161,15 @@ def _started(trial: Trial, what: str, **more: Any) -> Iterator[tuple[Watched, Pa
     script = trial.folder / SCRIPT.name
     shutil.copyfile(SCRIPT, script)
     bound = trial.limits.memory_bytes
+    # Unbuffered, because -I passes PYTHONUNBUFFERED over: what a killed model has printed is not lost.
     if trial.image is None:
-        command = [trial.python, "-I", str(script), what, str(asked), str(answer), str(os.getpid())]
+        command = [trial.python, "-I", "-u", str(script), what, str(asked), str(answer), str(os.getpid())]
         with watched(command, env=trial.env, folder=trial.folder, memory_bytes=bound) as process:
             yield process, answer
         return
     name = f"retrain-serving-{secrets.token_hex(6)}"
     # The first process of a container has no parent: its number is 0.
-    inside = [trial.python, "-I", str(script), what, str(asked), str(answer), "0"]
+    inside = [trial.python, "-I", "-u", str(script), what, str(asked), str(answer), "0"]
     command = containers.command(trial.image, name, inside, env=trial.env, folder=trial.folder, memory_bytes=bound)
     try:
         # Who dies cannot remove the container: it ends with this input.

@@ -107,11 +107,12 @@ class TestHostileModel:
         assert not any(_alive(marker) for marker in markers)
 
     def test_hanging_on_a_request_is_killed(self, tmp_path: Path, mode: str) -> None:
-        model = save(tmp_path / "model", predict="time.sleep(600)")
+        model = save(tmp_path / "model", predict="print('it begins')\ntime.sleep(600)")
         verdict = check(str(model), mode=mode, limits=Limits(total_seconds=90, calls=5))
         assert verdict.status is FAIL
         assert _status(verdict, "load") is PASS
         assert "predicting example" in verdict.check("requests").reason
+        assert "it begins" in verdict.output
 
     def test_printing_its_environment_fails_and_is_not_shown(self, tmp_path: Path, mode: str) -> None:
         model = save(tmp_path / "model", load="print(dict(os.environ), flush=True)")
