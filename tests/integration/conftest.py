@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from retrain.data import storage
 from retrain.registry import credentials
 from scripts.services.mlflow import MlflowServer, running_mlflow
 from tests.support.project import Project
+from tests.support.s3 import CREDENTIALS
 from tests.support.stand_in import stand_in
 
 
@@ -28,6 +30,28 @@ def mlflow(mlflow_server: MlflowServer) -> Iterator[MlflowServer]:
     """The server, with its credentials on every request of the test."""
     with credentials(mlflow_server.username, mlflow_server.password):
         yield mlflow_server
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """A real S3 server over HTTP on a free loopback port."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str) -> Iterator[str]:
+    """The URI of an empty bucket, with the options to reach it in force."""
+    with storage.configure("s3", endpoint_url=endpoint, **CREDENTIALS):
+        uri = f"s3://retrain-{uuid.uuid4().hex[:12]}"
+        fs, path = storage.filesystem(uri)
+        fs.mkdir(path)
+        yield uri
 
 
 @pytest.fixture

@@ -1,35 +1,12 @@
-import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pandas as pd
 import pytest
-from moto.server import ThreadedMotoServer
 
 from retrain.data import storage
-
-CREDENTIALS = {"key": "testing", "secret": "testing"}
-
-
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """A real S3 server over HTTP on a free loopback port."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(endpoint: str) -> Iterator[str]:
-    """The URI of an empty bucket, with the options to reach it in force."""
-    with storage.configure("s3", endpoint_url=endpoint, **CREDENTIALS):
-        uri = f"s3://retrain-{uuid.uuid4().hex[:12]}"
-        fs, path = storage.filesystem(uri)
-        fs.mkdir(path)
-        yield uri
+from tests.support.s3 import CREDENTIALS
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+"""The key of the S3 servers that tests start."""
+
+CREDENTIALS = {"key": "testing", "secret": "testing"}
