@@ -23,22 +23,26 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def command(steps: str | None, source: str, target: str, exit_zero: bool, parent: int | None) -> None:
     """Run STEPS (comma-separated; default: those of the document) and write the result as JSON.
 
-    Exit code 0: the steps ran, whatever their verdicts. 1: a step failed; the result says why and whether to try
-    again. 2: the document does not follow the contract.
+    Exit code 0: the steps ran, whatever their verdicts. 1: a step failed, or the store of the document did not answer;
+    the result says why and whether to try again. 2: the document does not follow the contract, or is not there.
     """
     if parent is not None:  # before the slow imports: nothing may be started for a parent that is gone
         _die_with(parent)
     import dataclasses
 
+    from retrain.exceptions import UnavailableError
     from retrain.jobs import run_job
     from retrain.jobs.documents import read_request, write_result
-    from retrain.records import JobStatus
+    from retrain.records import JobError, JobResult, JobStatus
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    request = read_request(source)
-    if steps:
-        request = dataclasses.replace(request, steps=tuple(steps.split(",")))
-    result = run_job(request)
+    try:
+        request = read_request(source)
+        if steps:
+            request = dataclasses.replace(request, steps=tuple(steps.split(",")))
+        result = run_job(request)
+    except UnavailableError as error:  # the document was not refused, it could not be read: that may pass
+        result = JobResult(JobStatus.FAILED, error=JobError(type(error).__name__, str(error), retryable=True))
     if target == "-":
         click.echo(json.dumps(result.to_dict()))
     else:

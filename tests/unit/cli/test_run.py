@@ -127,6 +127,16 @@ def test_a_document_that_is_not_there_is_exit_code_2(desk, retrain, place: str) 
     assert "nowhere" in err
 
 
+def test_a_store_that_does_not_answer_is_a_result_that_says_to_try_again(retrain, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    code, out, _ = retrain("run", "--input", "s3://bucket/jobs/a.json")
+    assert code == 1
+    error = json.loads(out)["error"]
+    assert (error["type"], error["retryable"]) == ("StoreUnavailableError", True)
+
+
 def test_unknown_steps_are_exit_code_2_and_answered_with_the_known_ones(desk, retrain) -> None:
     code, _, err = retrain("run", "--input", write(desk, desk.request("compare").to_dict()), "paint")
     assert code == 2
