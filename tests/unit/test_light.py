@@ -22,8 +22,9 @@ AIRFLOWS_SIDE = ("hooks", "operators", "plugin", "sensors", "templates", "trigge
 CORES_SIDE = ("audit", "cli", "data", "drift", "evaluation", "jobs", "ledger", "loop", "policy", "records", "registry",
               "serving", "training", "validation", "exceptions")  # fmt: skip
 # `_served_model` travels with a saved model and is run by MLflow. The others are subclasses of Great Expectations' own
-# classes; `retrain.validation.feed.register` imports them where a suite is built.
-APART = ("._served_model", ".feed_expectations", ".kind_expectation")
+# classes; `retrain.validation.feed.register` imports them where a suite is built. `job_pod` is a subclass of Airflow's
+# Kubernetes provider, imported where a pod is started.
+APART = ("._served_model", ".feed_expectations", ".kind_expectation", ".job_pod")
 
 
 def run(code: str, home: Path, *options: str) -> str:

@@ -82,7 +82,8 @@ class KubernetesPod(Record):
 
     `image` holds `retrain[jobs]` and the project. `requests` and `limits` are Kubernetes quantities by resource name.
     `secrets` names Kubernetes secrets whose entries become environment variables (MLFLOW_TRACKING_USERNAME, AWS_...).
-    `project_root` is where the project lies in the image.
+    `project_root` is where the project lies in the image. Until its container runs the pod may take
+    `startup_timeout_seconds`, to be scheduled and then to pull its image, each.
     """
 
     image: str
@@ -97,6 +98,7 @@ class KubernetesPod(Record):
     image_pull_policy: str = "IfNotPresent"
     kubernetes_conn_id: str | None = "kubernetes_default"
     deferrable: bool = True
+    startup_timeout_seconds: int = 600
     kind: str = "kubernetes"
 
 
