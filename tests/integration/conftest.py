@@ -14,7 +14,7 @@ from retrain.data import storage
 from retrain.registry import credentials
 from scripts.services.mlflow import MlflowServer, running_mlflow
 from tests.support.project import Project
-from tests.support.s3 import CREDENTIALS
+from tests.support.s3 import CREDENTIALS, running_s3
 from tests.support.stand_in import stand_in
 
 
@@ -34,14 +34,9 @@ def mlflow(mlflow_server: MlflowServer) -> Iterator[MlflowServer]:
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    """A real S3 server over HTTP on a free loopback port."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """An S3 server of this session."""
+    with running_s3() as url:
+        yield url
 
 
 @pytest.fixture

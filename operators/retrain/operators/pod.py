@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import (
+    ConnectionConfigError,
     ContractError,
     DeclarationError,
     JobFailedError,
@@ -114,7 +115,7 @@ def run_in_pod(
             document = operator.trigger_reentry(context, dict(event))
         else:
             storage.write_json(uri, request.to_dict())
-            document = operator.execute(context)
+            document = operator.start(context)
     if not isinstance(document, Mapping):
         raise _without_result(operator, runtime, "its answer is empty")
     return JobResult.from_dict(document)
@@ -131,14 +132,20 @@ def _name(request: JobRequest) -> str:
 @contextmanager
 def _plain_errors(operator: "JobPodOperator", runtime: KubernetesPod) -> Iterator[None]:
     """Turn the errors of the provider and of the cluster into ours, which say how the pod ended."""
-    from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+    from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowTaskTimeout
     from kubernetes.client.exceptions import ApiException
+    from kubernetes.config.config_exception import ConfigException
     from urllib3.exceptions import HTTPError
 
     try:
         yield
     except (ApiException, HTTPError) as error:
         raise _of_the_api(error, operator, runtime) from error
+    except (AirflowNotFoundException, ConfigException) as error:
+        raise ConnectionConfigError(
+            f"no way to the cluster by the connection {runtime.kubernetes_conn_id!r}: {error}",
+            remedy="Define the connection (type kubernetes), or correct KubernetesPod(kubernetes_conn_id=...)",
+        ) from error
     except AirflowException as error:
         # The provider's tidying up hides that Airflow has ended the task, which Airflow has to see.
         if isinstance(error.__context__, AirflowTaskTimeout):
@@ -169,6 +176,8 @@ def _without_result(operator: "JobPodOperator", runtime: KubernetesPod, said: st
             f"the image {runtime.image} refused the job document: {ending}",
             remedy="Install the same version of retrain in the image as in Airflow, or let the pod read the store",
         )
+    if operator.killed:
+        return JobFailedError(f"the pod {name} was deleted, because the task was asked to end")
     remedy = "It is tried again; if it stays so, look for who deletes pods or kills containers in the cluster"
     if "OOMKilled" in ending:
         limit = runtime.limits.get("memory", "none")

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 from airflow.sdk.execution_time.timeout import timeout
 
 from retrain.data import storage, write_parquet
-from retrain.exceptions import ContractError, DeclarationError, JobFailedError, UnavailableError
+from retrain.exceptions import ConnectionConfigError, ContractError, DeclarationError, JobFailedError, UnavailableError
 from retrain.jobs import KubernetesPod
 from tests.support.hostile_models import living
 from tests.support.pods import JobOperator, again, finished, resumed, task
@@ -211,7 +211,7 @@ class TestKill:
             pods.later(operator.on_kill)
         else:
             operator.on_kill()
-        with pytest.raises(JobFailedError):
+        with pytest.raises(JobFailedError, match=r"because the task was asked to end|while pod .* was being started"):
             operator.execute(task("profile"))
         assert gone(pods)
         assert pods.pod.process is not None
@@ -289,6 +289,10 @@ class TestApiServer:
         assert pods.run(tried=3, deferrable=deferrable)["profile"]["uri"]
         assert pods.pod.done
         assert gone(pods)
+
+    def test_whose_connection_is_not_there_is_named(self, pods: Pods) -> None:
+        with pytest.raises(ConnectionConfigError, match="'kubernetes_of_tomorrow'"):
+            pods.run(kubernetes_conn_id="kubernetes_of_tomorrow")
 
     @pytest.mark.parametrize(
         ("wrong", "said"),

@@ -5,6 +5,7 @@ No cluster is needed: the schemas are Kubernetes' own; what they cannot say is a
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import kubernetes_validate
@@ -122,6 +123,16 @@ def test_secrets_are_named_and_never_spelt_out(runtime, monkeypatch) -> None:
     assert [source["secretRef"]["name"] for source in job.get("envFrom", [])] == list(runtime.secrets)
     assert {entry["name"] for entry in job["env"]} == {"DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", *runtime.env}
     assert "hidden-word" not in json.dumps(pod)
+
+
+def test_the_time_out_of_the_task_is_the_clusters_too(runtime) -> None:
+    options = {"task_id": "a", "execution_timeout": timedelta(seconds=89.5)}
+    pod = ApiClient().sanitize_for_serialization(
+        build_pod_operator(runtime, "s3://b/j.json", ("train",), **options).build_pod_request_obj()
+    )
+    assert pod["spec"]["activeDeadlineSeconds"] == 90
+    kubernetes_validate.validate(pod, "1.37", strict=True)
+    assert "activeDeadlineSeconds" not in build(runtime)["spec"]
 
 
 def test_telemetry_is_off_in_the_pod_too() -> None:
