@@ -39,6 +39,14 @@ def task(task_id: str, **fields: Any) -> dict[str, Any]:
     return {**made, "run_id": made["ti"].run_id, "dag": SimpleNamespace(dag_id=made["ti"].dag_id)}
 
 
+class Record(dict[str, Any]):
+    """A stand-in for Airflow's record of a task's state, which its tries share."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep it, as JSON would."""
+        self[key] = json.loads(json.dumps(value))
+
+
 def again(trigger: Any) -> Any:
     """Rebuild a trigger as the triggerer does."""
     path, arguments = trigger.serialize()

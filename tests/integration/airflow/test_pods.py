@@ -21,7 +21,7 @@ from retrain.data import storage, write_parquet
 from retrain.exceptions import ConnectionConfigError, ContractError, DeclarationError, JobFailedError, UnavailableError
 from retrain.jobs import KubernetesPod
 from tests.support.hostile_models import living
-from tests.support.pods import JobOperator, again, finished, resumed, task
+from tests.support.pods import JobOperator, Record, again, finished, resumed, task
 from tests.support.project import orders
 from tests.support.shop import Shop
 from tests.support.stub_kubernetes import StubKubernetes
@@ -40,6 +40,7 @@ class Pods:
 
     def __init__(self, shop: Shop, cluster: StubKubernetes, endpoint: str, silent: str) -> None:
         self.shop, self.cluster, self.endpoint, self.silent = shop, cluster, endpoint, silent
+        self.record: Record | None = None
         self.ref = write_parquet(
             orders(50), shop.spec.data.format(partition="2024-01"), partition="2024-01", version=1
         ).to_dict()
@@ -63,18 +64,23 @@ class Pods:
             store=self.shop.store, runtime=self.runtime(hangs=hangs, **changes), **(options or {}),
         )  # fmt: skip
 
+    def task(self, tried: int) -> dict[str, Any]:
+        """Return the context of a try; without a record pods are found by their labels alone."""
+        record = {} if self.record is None else {"task_state_store": self.record}
+        return {**task("profile", try_number=tried), **record}
+
     def run(self, tried: int = 1, **options: Any) -> Any:
         """Run the task to its end."""
-        return finished(lambda: self.operator(**options), task("profile", try_number=tried))
+        return finished(lambda: self.operator(**options), self.task(tried))
 
     def deferred(self, tried: int = 1, **options: Any) -> TaskDeferred:
         """Run the task until it waits in the triggerer."""
         with pytest.raises(TaskDeferred) as deferred:
-            self.operator(**options).execute(task("profile", try_number=tried))
+            self.operator(**options).execute(self.task(tried))
         return deferred.value
 
     def go_on(self, deferred: TaskDeferred, tried: int = 1, **options: Any) -> Any:
-        return resumed(lambda: self.operator(**options), task("profile", try_number=tried), deferred)()
+        return resumed(lambda: self.operator(**options), self.task(tried), deferred)()
 
     @property
     def pod(self) -> StubPod:
@@ -169,7 +175,12 @@ def delete(pods: Pods, grace: int = 0) -> None:
     urllib.request.urlopen(urllib.request.Request(url, body, method="DELETE"), timeout=5).close()
 
 
+@pytest.mark.parametrize("record", [False, True], ids=["by labels", "by Airflow's record"])
 class TestRetry:
+    @pytest.fixture(autouse=True)
+    def _keep(self, pods: Pods, record: bool) -> None:
+        pods.record = Record() if record else None
+
     @WAYS
     def test_finds_the_running_pod_and_starts_no_second_one(self, pods: Pods, deferrable: bool) -> None:
         pods.deferred()
