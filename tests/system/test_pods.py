@@ -70,7 +70,7 @@ def test_answers_come_back_through_triggerer_and_worker(deployed: Deployed) -> N
         assert deployed.state("answers_from_pods", run, task) == "success", log[-5000:]
         assert "step compare of" in log  # what the pod has printed
     assert len(deployed.cluster.created) == 2
-    assert deployed.cluster.pods == {}
+    deployed.world.wait("the pods to be gone", lambda: not deployed.cluster.pods)
 
 
 def test_a_task_that_is_ended_or_out_of_time_ends_its_pod(deployed: Deployed) -> None:
@@ -88,7 +88,7 @@ def test_a_task_that_is_ended_or_out_of_time_ends_its_pod(deployed: Deployed) ->
         path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}"
         world.airflow.call("PATCH", path, {"new_state": "failed"})
     assert world.ended(dag, run) == "failed"
-    world.wait("the pods to be gone", lambda: not deployed.cluster.pods)
+    deployed.world.wait("the pods to be gone", lambda: not deployed.cluster.pods)
     assert not any(living(pod.process.pid) for pod in pods.values())
     log = world.log(dag, run, "out_of_time")
     assert "is out of time" in log or "DeadlineExceeded" in log

@@ -21,7 +21,7 @@ from retrain.data import storage, write_parquet
 from retrain.exceptions import ConnectionConfigError, ContractError, DeclarationError, JobFailedError, UnavailableError
 from retrain.jobs import KubernetesPod
 from tests.support.hostile_models import living
-from tests.support.pods import JobOperator, Record, again, finished, resumed, task
+from tests.support.pods import JobOperator, Record, again, finished, resumed, task, until
 from tests.support.project import orders
 from tests.support.shop import Shop
 from tests.support.stub_kubernetes import StubKubernetes
@@ -99,13 +99,6 @@ class Pods:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         return thread
-
-
-def until(true: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def gone(pods: Pods) -> bool:
