@@ -58,14 +58,13 @@ def compare(
         evidence = [item for name in names for item in gather(reference.columns[name], current.columns[name], limits)]
         if past:
             evidence = calibrate(evidence, current, past)
+        sides = reference.select(names), current.select(names)
         with one_thread():
-            together = dependence(reference.select(names), current.select(names), limits, past)
-        evidence += [together] if together else []
-        evidence = _adjusted(evidence)
-        if not any(item.alarms(limits.alpha) for item in evidence):
-            with one_thread():
-                hidden = classify(reference.select(names), current.select(names), limits, past)
-            evidence = _adjusted([*evidence, hidden]) if hidden else evidence
+            together = dependence(*sides, limits, past)
+            evidence = _adjusted([*evidence, together] if together else evidence)
+            if not any(item.alarms(limits.alpha) for item in evidence):
+                hidden = classify(*sides, limits, past)
+                evidence = _adjusted([*evidence, hidden]) if hidden else evidence
     verdict = _verdict(reference, current, limits, faults, evidence, judged=judged)
     moved = [name for name in verdict.drivers if name not in {check.column for check in faults}]
     if moved and past:

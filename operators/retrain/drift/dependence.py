@@ -242,15 +242,26 @@ def _correlation(side: _Side, family: str) -> tuple["Floats", "Floats", "Floats"
         mean = side.indicators.mean(axis=0)
         x = (side.indicators - mean) / np.sqrt(np.maximum(mean * (1 - mean), 1e-12))
         there = np.ones_like(x)
-    rows = np.maximum(there.T @ there, 1.0)
     squares = x**2
-    on_both = np.sqrt(np.maximum(squares.T @ there, 1e-12) / rows)  # sd of the first, on rows where both are there
-    r = np.clip((x.T @ x) / rows / (on_both * on_both.T), -0.999, 0.999)
+    r, on_both, rows = correlations(x, there)
+    r = np.clip(r, -0.999, 0.999)
     two_two = (squares.T @ squares) / rows / (on_both**2 * on_both.T**2)
     three_one = ((squares * x).T @ x) / rows / (on_both**3 * on_both.T)
     four = (squares**2).T @ there / rows / on_both**4
     variance = two_two - r * (three_one + three_one.T) + r**2 / 4 * (four + four.T + 2 * two_two)
     return r, variance / (1 - r**2) ** 2, rows
+
+
+def correlations(x: "Floats", there: "Floats") -> tuple["Floats", "Floats", "Floats"]:
+    """Return, for all pairs of centred columns, their correlation, the first's standard deviation, and the rows.
+
+    Of the rows where both are there: `x` is 0 and `there` is 0 where a value is missing.
+    """
+    import numpy as np
+
+    rows = np.maximum(there.T @ there, 1.0)
+    on_both = np.sqrt(np.maximum((x**2).T @ there, 1e-12) / rows)
+    return (x.T @ x) / rows / (on_both * on_both.T), on_both, rows
 
 
 def _segments(reference: _Side, current: _Side) -> _Pairs:

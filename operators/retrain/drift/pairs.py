@@ -40,6 +40,8 @@ def strongest_pairs(profile: Profile, most: int = PAIRS) -> tuple[Pair, ...]:
     """Return the pairs of columns that go together most, the strongest first, from the profile's row sample."""
     import numpy as np
 
+    from retrain.drift.dependence import correlations
+
     features = _features(profile)
     if len(features) < 2:
         return ()
@@ -47,9 +49,8 @@ def strongest_pairs(profile: Profile, most: int = PAIRS) -> tuple[Pair, ...]:
     there = np.isfinite(columns).astype(np.float64)
     x = np.nan_to_num(columns)
     with one_thread():
-        rows = there.T @ there
-        spread = np.sqrt(np.maximum((x**2).T @ there, 1e-12))
-        r = np.clip((x.T @ x) / (spread * spread.T), -1.0, 1.0)
+        r, _, rows = correlations(x, there)
+        r = np.clip(r, -1.0, 1.0)
     names = list(features)
     left, right = np.triu_indices(len(names), 1)
     found: dict[tuple[str, str], Pair] = {}
