@@ -136,12 +136,6 @@ def evidently(reference: str, current: str) -> Any:
 MEASURES = {"scan": scan, "profiles": profiling, "ours": ours, "monitoring": monitoring, "evidently": evidently}
 
 
-def _peak_mib() -> int:
-    """Return this process's own peak; `ru_maxrss` starts at the parent's memory, which wrote the files."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
-
-
 def _measure(name: str, paths: list[Path]) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.drift_cost", "--measure", name, *map(str, paths)]
     # OpenMP's threads burn CPU while they wait, the more the busier the machine is: that would measure the neighbours.
@@ -162,7 +156,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         seconds, note = MEASURES[options.measure](*options.paths)
-        print(json.dumps({"cpu_s": round(seconds, 3), "peak_mib": _peak_mib(), "note": note}))
+        from retrain.serving._probe import peak_bytes
+
+        print(json.dumps({"cpu_s": round(seconds, 3), "peak_mib": round(peak_bytes() / 2**20), "note": note}))
         return
     results = []
     for rows, columns, with_evidently in QUICK if options.quick else SHAPES:

@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -81,11 +80,3 @@ def resumed(make: Callable[[], RetrainOperator], task: dict[str, Any], deferred:
     """Wait in the triggerer; return what goes on then."""
     event = waited(deferred)
     return lambda: getattr(make(), deferred.method_name)(task, **(deferred.kwargs or {}), event=event)
-
-
-def until(true: Any, seconds: float = 60) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

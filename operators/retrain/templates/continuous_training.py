@@ -106,10 +106,6 @@ class ContinuousTraining:
         self.rules = checked(self.spec, retrain)
         self.watch = watch
         self.wake_on = tuple(wake_on)
-        self.sweep = sweep
-        self.webhook_conn_id = webhook_conn_id
-        self.draw_report = draw_report
-        self.tags = ["retrain", model, *tags]
         self.champion = Asset(name=f"retrain.champion.{self.spec.model}", uri=f"retrain://champion/{self.spec.model}")
         self.wanted = Asset(name=f"retrain.wanted.{model}", uri=f"retrain://wanted/{model}", group="retrain")
         self.drift, drift_alias = drift_asset(self.spec)
@@ -130,7 +126,7 @@ class ContinuousTraining:
                 "retry_exponential_backoff": True,
                 "max_retry_delay": timedelta(minutes=10),
             },
-            tags=self.tags,
+            tags=["retrain", model, *tags],
             sweep=sweep,
             wakes=self._wakes(),
             champion=self.champion,

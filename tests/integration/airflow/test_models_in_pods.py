@@ -24,9 +24,10 @@ from retrain.operators import (
 from retrain.operators.job import RetrainOperator
 from retrain.serving import Limits, Serving
 from scripts.services.mlflow import MlflowServer
+from scripts.services.processes import wait_for
 from tests.support.airflow_tasks import connect
 from tests.support.hostile_models import living
-from tests.support.pods import finished, task, until
+from tests.support.pods import finished, task
 from tests.support.project import orders
 from tests.support.shop import Shop
 from tests.support.stub_kubernetes import StubKubernetes
@@ -120,7 +121,7 @@ def test_a_model_trained_tried_and_promoted_in_pods_is_the_one_that_the_worker_f
         "train,serving,evaluate,gate,register",
         "check_bytes",
     ]
-    until(lambda: not deployment.cluster.pods)
+    wait_for("the pods to be gone", lambda: not deployment.cluster.pods)
     verdict = deployment.judged()["serving"]
     assert (verdict["status"], verdict["mode"], verdict["requests"]) == ("pass", "process", 5)
     assert deployment.judged()["verdict"]["status"] == "pass"
@@ -164,7 +165,7 @@ def test_a_model_that_does_not_serve_in_the_pod_is_a_verdict_and_no_error(
     state = deployment.run(ModelServingCheckOperator, "serving", there, plan=state)
     assert (state["serving"]["status"], state["serving"]["harmless"]) == ("fail", False)
     assert said in "; ".join(state["serving"]["reasons"])
-    until(lambda: not deployment.cluster.pods)
+    wait_for("the pods to be gone", lambda: not deployment.cluster.pods)
     assert not marker.exists() or not living(int(marker.read_text()))
 
     state = deployment.run(ModelTrainOperator, "judge", plan=state, steps=("evaluate", "gate", "register"))

@@ -20,8 +20,9 @@ from airflow.sdk.execution_time.timeout import timeout
 from retrain.data import storage, write_parquet
 from retrain.exceptions import ConnectionConfigError, ContractError, DeclarationError, JobFailedError, UnavailableError
 from retrain.jobs import KubernetesPod
+from scripts.services.processes import wait_for
 from tests.support.hostile_models import living
-from tests.support.pods import JobOperator, Record, again, finished, resumed, task, until
+from tests.support.pods import JobOperator, Record, again, finished, resumed, task
 from tests.support.project import orders
 from tests.support.shop import Shop
 from tests.support.stub_kubernetes import StubKubernetes
@@ -92,7 +93,7 @@ class Pods:
         """Let something happen while the task waits for its pod."""
 
         def run() -> None:
-            until(lambda: self.cluster.created and self.cluster.created[-1].process)
+            wait_for("a pod", lambda: self.cluster.created and self.cluster.created[-1].process)
             time.sleep(1)
             happens()
 
@@ -103,7 +104,7 @@ class Pods:
 
 def gone(pods: Pods) -> bool:
     """Wait until no pod is left; return whether no process of one is."""
-    until(lambda: not pods.cluster.pods)
+    wait_for("the pods to be gone", lambda: not pods.cluster.pods)
     return not any(pod.process and living(pod.process.pid) for pod in pods.cluster.created)
 
 
@@ -184,7 +185,7 @@ class TestRetry:
     @WAYS
     def test_gets_the_answer_of_a_pod_that_ended_meanwhile(self, pods: Pods, deferrable: bool) -> None:
         pods.deferred()
-        until(lambda: pods.pod.done)
+        wait_for("the end of its container", lambda: pods.pod.done)
         assert pods.run(tried=2, deferrable=deferrable)["profile"]["uri"]
         assert pods.pod.done
         assert gone(pods)
@@ -250,7 +251,7 @@ class TestTimeout:
 
     def test_ends_the_pod_also_when_nobody_waits_for_it(self, pods: Pods) -> None:
         deferred = pods.deferred(hangs=True, options=self.OPTIONS)
-        until(lambda: pods.pod.done)
+        wait_for("the end of its container", lambda: pods.pod.done)
         assert not living(pods.pod.process.pid)
         with pytest.raises(JobFailedError, match="DeadlineExceeded"):
             pods.go_on(deferred, hangs=True, options=self.OPTIONS)
