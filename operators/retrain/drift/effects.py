@@ -132,10 +132,12 @@ def _binned(reference: ColumnProfile, current: ColumnProfile) -> "tuple[Floats, 
         return _shares(*(dict(zip(sketch.values, sketch.at, strict=True)) for sketch in sketches))
     ends = [float(end) for side in (reference, current) for end in (side.minimum, side.maximum) if end is not None]
     low, high = min(ends), max(ends)
-    bins = math.log2(reference.values + current.values) + 1
-    if all("int" in side.dtype for side in (reference, current)):
-        bins = min(bins, high - low)
-    edges = np.linspace(low, high, max(1, math.ceil(bins)) + 1)
+    # A width first and then its number of bins, as NumPy does it: where the rule gives a whole number (64 rows), the
+    # rounding of these two divisions decides whether there is one bin more.
+    width = (high - low) / (math.log2(reference.values + current.values) + 1)
+    if width and all("int" in side.dtype for side in (reference, current)):
+        width = max(width, 1.0)
+    edges = np.linspace(low, high, (math.ceil((high - low) / width) if width else 1) + 1)
     before, after = (_counts(sketch, edges) for sketch in sketches)
     return before / before.sum(), after / after.sum()
 
