@@ -2,16 +2,17 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from retrain.evaluation import rules
 from retrain.evaluation import slices as parts
 from retrain.evaluation.baseline import trivial
-from retrain.evaluation.metrics import Metric, get_metric
+from retrain.evaluation.metrics import Metric
+from retrain.evaluation.own_metric import metric_of
 from retrain.evaluation.paired import compare
 from retrain.evaluation.rows import Rows, align, few, unfit
-from retrain.evaluation.rules import GateRule, Outcome, Question
+from retrain.evaluation.rules import GateRule, Outcome, Question, is_number
 from retrain.exceptions import ConfigurationError, UserCodeError
 from retrain.records import GateStatus, Verdict
 
@@ -27,7 +28,7 @@ def judge(
     champion: Any | None,
     challenger: Any,
     *,
-    metric: str | Metric,
+    metric: str | Metric | Callable[..., Any],
     margin: float,
     rule: str = "non_inferior",
     confidence: float = 0.95,
@@ -39,17 +40,19 @@ def judge(
 
     Both predictions are for the same rows, which neither model has seen, and are what the metric takes: scores for
     `roc_auc`, labels for `accuracy`, an n x k array for probabilities of several classes, values for regression.
+    `metric`: a name of scikit-learn's, a `Metric`, or a function (see `retrain.evaluation.own_metric.of_function`).
     `margin` is in units of the metric, `minimum` the worst value of it that may pass (for a loss: the largest).
     `slices` maps names to boolean masks. The rules and their error rates: `retrain.evaluation.rules`.
 
-    `champion=None` is the cold start: the challenger passes when it is significantly better than the best constant
-    prediction, whatever the rule and the margin; the verdict's difference is then that to this baseline.
+    `champion=None` is the cold start: the challenger passes when it is significantly better than the trivial baseline
+    (`retrain.evaluation.baseline`: the best constant), whatever the rule and the margin; the verdict's difference is
+    then that to this baseline.
 
     Predictions that are not finite (or not probabilities, where they must be) fail the challenger; the same of the
     champion, few rows or a single class are inconclusive. Raises DataError for lengths that do not fit, missing labels
     and bad weights, ConfigurationError for an unknown metric or rule.
     """
-    question = Question.of(get_metric(metric), margin, rule, confidence)
+    question = Question.of(metric_of(metric, y_true, challenger), margin, rule, confidence)
     cold = champion is None
     if cold:
         question = dataclasses.replace(
@@ -88,10 +91,10 @@ class Terms:
 
 
 def evaluate(
-    y_true: Any, prediction: Any, metrics: Iterable[str | Metric], *, sample_weight: Any = None
+    y_true: Any, prediction: Any, metrics: Iterable[str | Metric | Callable[..., Any]], *, sample_weight: Any = None
 ) -> dict[str, float]:
     """Return the value of each metric by its name; all must take the same kind of prediction."""
-    chosen = [get_metric(metric) for metric in metrics]
+    chosen = [metric_of(metric, y_true, prediction) for metric in metrics]
     return {metric.name: metric.score(y_true, prediction, sample_weight) for metric in chosen}
 
 
@@ -103,7 +106,7 @@ def _estimate(rows: Rows, metric: Metric) -> "Estimate":
 
 
 def _baseline(rows: Rows, metric: Metric) -> float | None:
-    """Return the metric of the best constant; None where it cannot be computed, which is no reason to stop."""
+    """Return the metric of the trivial baseline; None where it cannot be computed, which is no reason to stop."""
     try:
         constant = trivial(metric, rows.y, rows.challenger, rows.weight)
         value = metric.value(rows.y, constant, rows.weight)
@@ -113,10 +116,10 @@ def _baseline(rows: Rows, metric: Metric) -> float | None:
 
 
 def _beside(outcome: Outcome, estimate: "Estimate", question: Question, baseline: float | None) -> Outcome:
-    """Say so where the challenger is no better than a constant. The rule decides; this tells a person."""
+    """Say so where the challenger is no better than the trivial baseline. The rule decides; this tells a person."""
     if baseline is None or question.metric.sign * (estimate.challenger - baseline) > 0:
         return outcome
-    said = f"no better than the best constant prediction, whose {question.metric.name} is {baseline:.4g}"
+    said = f"no better than the trivial baseline, whose {question.metric.name} is {baseline:.4g}"
     return dataclasses.replace(outcome, reasons=(*outcome.reasons, said))
 
 
@@ -134,8 +137,8 @@ def _limit(outcome: Outcome, estimate: "Estimate", question: Question, minimum: 
     """Fail a challenger whose value is on the wrong side of the declared limit."""
     if minimum is None:
         return outcome
-    if not math.isfinite(minimum):
-        raise ConfigurationError(f"minimum is {minimum}", expected="a finite value of the metric")
+    if not is_number(minimum):
+        raise ConfigurationError(f"minimum is {minimum!r}", expected="a finite value of the metric")
     least = "least" if question.metric.greater_is_better else "most"
     kept = question.metric.sign * (estimate.challenger - minimum) >= 0
     verb = "keeps" if kept else "breaks"

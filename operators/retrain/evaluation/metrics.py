@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from retrain.evaluation import confusion, influence, ranking
+from retrain.evaluation import confusion, influence, ranking, resampled
 from retrain.evaluation.arrays import (
     Takes,
     binary_codes,
@@ -106,6 +106,12 @@ def get_metric(name: str | Metric) -> Metric:
     """
     if isinstance(name, Metric):
         return name
+    if not isinstance(name, str):
+        raise ConfigurationError(
+            f"the metric is {name!r}",
+            expected="a name, or a retrain.evaluation.Metric",
+            remedy="Name it as scikit-learn does (roc_auc), or give Metric(name, greater_is_better, takes, function)",
+        )
     if ":" in name:
         from retrain.evaluation.own_metric import own_metric
 
@@ -202,17 +208,6 @@ def _absolute_percentage(y: "Floats", prediction: "Floats", weight: "Floats") ->
     return influence.mean(np.abs(prediction - y) / np.maximum(np.abs(y), floor), weight)
 
 
-def _sklearn(name: str, **options: Any) -> Callable[[Any, Any, Any], float]:
-    def function(y: Any, prediction: Any, weight: Any) -> float:
-        import sklearn.metrics
-
-        # Without weights scikit-learn takes a path that is several times faster.
-        weights = None if (weight == weight[0]).all() else weight
-        return float(getattr(sklearn.metrics, name)(y, prediction, sample_weight=weights, **options))
-
-    return function
-
-
 def _negated(metric: Metric, name: str) -> Metric:
     scorer, function = metric.scorer, metric.function
 
@@ -241,7 +236,13 @@ def _gains() -> list[tuple[tuple[str, ...], Takes, "Scorer"]]:
         (("matthews_corrcoef",), "label", _label_scorer(confusion.matthews_corrcoef)),
         (("r2", "r2_score"), "value", _value_scorer(influence.r_squared)),
     ]
-    for name, ratio in {"f1": confusion.f1, "precision": confusion.precision, "recall": confusion.recall}.items():
+    ratios = {
+        "f1": confusion.f1,
+        "precision": confusion.precision,
+        "recall": confusion.recall,
+        "jaccard": confusion.jaccard,
+    }
+    for name, ratio in ratios.items():
         one = functools.partial(confusion.one_class, ratio)
         rows.append(((name, f"{name}_score"), "label", _binary_scorer(name, one)))
         for average in ("macro", "micro", "weighted"):
@@ -280,6 +281,8 @@ def _metrics() -> Mapping[str, Metric]:
     for names, negatives, takes, scorer in _losses():
         metrics += [Metric(name, False, takes, scorer=scorer) for name in names]
         metrics += [_negated(Metric(names[0], False, takes, scorer=scorer), name) for name in negatives]
-    median = Metric("median_absolute_error", False, "value", _sklearn("median_absolute_error"))
-    metrics += [median, _negated(median, "neg_median_absolute_error")]
+    metrics += [Metric(name, True, takes, function) for name, takes, function in resampled.gains()]
+    for name, takes, function in resampled.losses():
+        loss = Metric(name, False, takes, function)
+        metrics += [loss, _negated(loss, f"neg_{name}")]
     return {metric.name: metric for metric in metrics}

@@ -51,6 +51,7 @@ def align(
     import numpy as np
 
     y = plain(y_true)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1:
         raise DataError(f"y_true has the shape {y.shape}", expected="one label or value per row")
     if bad := count_bad(y):
@@ -117,7 +118,7 @@ def few(rows: Rows, metric: Metric) -> Outcome | None:
 
     n = len(rows.y)
     if n < MIN_ROWS:
-        reason = f"{n} rows to judge on, at least {MIN_ROWS} are needed"
+        reason = f"{n} {'row' if n == 1 else 'rows'} to judge on, at least {MIN_ROWS} are needed"
         return Outcome(GateStatus.INCONCLUSIVE, (reason,), MIN_ROWS)
     share = rows.weight / rows.weight.max()
     effective = float(share.sum() ** 2 / (share**2).sum())  # Kish (1965)
@@ -132,6 +133,8 @@ def few(rows: Rows, metric: Metric) -> Outcome | None:
         needed = math.ceil(n * MIN_CLASS_ROWS / 3)
         reason = f"all {n:,} rows are of the class {classes[0]}; a classifier is judged on rows of each class"
         return Outcome(GateStatus.INCONCLUSIVE, (reason,), needed)
+    if metric.takes == "score" and metric.scorer and len(classes) > 2:
+        return None  # no number of rows helps: the metric refuses more than two classes
     rarest = int(counts.min())
     if metric.by_class and rarest < MIN_CLASS_ROWS:
         label = classes[counts.argmin()]

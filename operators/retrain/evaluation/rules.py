@@ -15,6 +15,7 @@ Another confidence moves the 99% too: the stricter level leaves one fifth of the
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from retrain.exceptions import ConfigurationError
@@ -54,14 +55,16 @@ class Question:
         """Check the terms and return them."""
         if rule not in list(GateRule):
             raise ConfigurationError(f"rule is {rule!r}", expected="non_inferior | superior")
-        if not math.isfinite(margin) or margin < 0:
+        if not is_number(margin) or margin < 0:
             raise ConfigurationError(
-                f"margin is {margin}",
+                f"margin is {margin!r}",
                 expected="a number >= 0, in units of the metric",
                 remedy="Name the largest loss that you would accept",
             )
-        if not 0.5 < confidence < 1:
-            raise ConfigurationError(f"confidence is {confidence}", expected="a number between 0.5 and 1, such as 0.95")
+        if not is_number(confidence) or not 0.5 < confidence < 1:
+            raise ConfigurationError(
+                f"confidence is {confidence!r}", expected="a number between 0.5 and 1, such as 0.95"
+            )
         return cls(metric, float(margin), GateRule(rule), float(confidence))
 
     @property
@@ -172,8 +175,14 @@ def rows_needed(estimate: "Estimate", question: Question) -> int | None:
     return None if rows > MOST_ROWS else max(math.ceil(rows), estimate.rows + 1)
 
 
+def is_number(value: object) -> bool:
+    """Say whether it is a finite number; text that looks like one is not."""
+    return isinstance(value, Real) and math.isfinite(value)
+
+
 def _percent(level: float) -> str:
-    return f"{100 * level:.4g}%"
+    digits = max(4, 2 - math.floor(math.log10(1 - level)))  # 99.9999% is not 100%
+    return f"{100 * level:.{digits}g}%"
 
 
 def _ratio(reach: float, gap: float) -> float:

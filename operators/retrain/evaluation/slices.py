@@ -21,6 +21,10 @@ def masks(slices: Mapping[str, Any] | None, rows: int) -> dict[str, "Bools"]:
     """Check and return the boolean masks; a missing value is outside the slice."""
     import numpy as np
 
+    if slices is not None and not isinstance(slices, Mapping):
+        raise DataError(
+            f"slices is a {type(slices).__name__}", expected="a mapping from the slice's name to a boolean mask"
+        )
     checked = {}
     for name, values in (slices or {}).items():
         mask = plain(values)

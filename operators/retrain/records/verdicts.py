@@ -171,7 +171,8 @@ class Verdict(Record):
 
     `difference` is challenger minus champion in the direction "higher is better" (so a positive number is an
     improvement, also for a loss), `interval` its confidence interval. `slices` holds the same numbers per slice,
-    `baseline` is the metric of the best constant prediction on the same rows. `conditions` holds what else was asked
+    `baseline` is the metric of the trivial baseline on the same rows: the best constant prediction; for recall, which
+    "always positive" makes perfect, the challenger's labels in another order. `conditions` holds what else was asked
     (see `retrain.evaluation.conditions`): name, status, reason and numbers each.
     """
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.metrics as sk
 
 from retrain.evaluation import Metric, judge
 from retrain.exceptions import ConfigurationError, DataError, UserCodeError
@@ -96,15 +97,44 @@ def test_cold_start_passes_what_beats_the_best_constant():
 
 
 @pytest.mark.parametrize(
-    "metric", ["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1", "mse", "mae", "r2"]
+    "metric",
+    [
+        "roc_auc",
+        "average_precision",
+        "log_loss",
+        "brier",
+        "accuracy",
+        "f1",
+        "recall",
+        "matthews_corrcoef",
+        "mse",
+        "mae",
+        "r2",
+    ],
 )
 def test_cold_start_does_not_pass_noise(metric):
     generator = np.random.default_rng(9)
     y, noise = generator.integers(0, 2, 400), generator.random(400)
-    prediction = (noise > 0.5).astype(int) if metric in ("accuracy", "f1") else noise
+    prediction = (noise > 0.5).astype(int) if metric in ("accuracy", "f1", "recall", "matthews_corrcoef") else noise
     verdict = judge(y, None, prediction, metric=metric, margin=0.01)
     assert verdict.cold_start
     assert verdict.status is not PASS
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "precision", "recall", "jaccard", "matthews_corrcoef"])
+def test_cold_start_passes_a_model_that_has_learned(metric):
+    generator = np.random.default_rng(10)
+    y = generator.integers(0, 2, 1000)
+    learned = np.where(generator.random(1000) < 0.85, y, 1 - y)
+    assert judge(y, None, learned, metric=metric, margin=0.01).status is PASS
+    # "always positive" has all the recall there is, and is no model
+    assert judge(y, None, np.ones(1000, dtype=int), metric=metric, margin=0.01).status is not PASS
+
+
+def test_a_champion_that_says_the_same_of_every_row_can_be_replaced():
+    y = np.arange(600) % 2
+    verdict = judge(y, np.zeros(600, dtype=int), y, metric="matthews_corrcoef", margin=0.01)
+    assert (verdict.status, verdict.champion, verdict.challenger) == (PASS, 0.0, pytest.approx(1.0))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, None])
@@ -143,6 +173,25 @@ def test_too_few_rows_or_classes_are_inconclusive(y, said):
     assert verdict.interval is None
 
 
+def test_a_stray_third_class_is_told_as_what_it_is():
+    y = [0, 1] * 50 + [-1]
+    with pytest.raises(ConfigurationError, match="roc_auc is for two classes and y_true holds 3: -1, 0, 1"):
+        judge(y, np.arange(101), np.arange(101), metric="roc_auc", margin=0.01)
+
+
+def test_a_column_is_taken_for_the_values_in_it():
+    y, champion, challenger = _scores(rows=200)
+    flat = judge(y, champion, challenger, metric="roc_auc", margin=0.02)
+    frame = pd.DataFrame({"y": y})
+    assert judge(frame, champion.reshape(-1, 1), challenger, metric="roc_auc", margin=0.02) == flat
+
+
+def test_a_confidence_of_almost_1_is_not_rounded_to_it():
+    y, champion, challenger = _scores(rows=200)
+    verdict = judge(y, champion, challenger, metric="roc_auc", margin=0.02, confidence=0.999999)
+    assert "99.9999% interval" in verdict.reasons[0]
+
+
 def test_one_class_named_by_text_is_inconclusive_for_probabilities_too():
     half = np.full((50, 2), 0.5)
     assert judge(["yes"] * 50, half, half, metric="log_loss", margin=0.01).status is INCONCLUSIVE
@@ -164,12 +213,21 @@ def test_shapes_labels_and_weights_that_do_not_fit_are_named():
         judge(np.where(np.arange(100) < 2, np.nan, y), champion, challenger, metric="roc_auc", margin=0.01)
     with pytest.raises(DataError, match="sample_weight"):
         judge(y, champion, challenger, metric="roc_auc", margin=0.01, sample_weight=-np.ones(100))
+    with pytest.raises(DataError, match="slices is a list"):
+        judge(y, champion, challenger, metric="roc_auc", margin=0.01, slices=["a"])
     with pytest.raises(DataError, match=r"slice 'a'.*boolean mask of 100 rows"):
         judge(y, champion, challenger, metric="roc_auc", margin=0.01, slices={"a": [True]})
 
 
 @pytest.mark.parametrize(
-    "terms", [{"margin": -0.1}, {"margin": float("nan")}, {"rule": "better"}, {"confidence": 1.0}, {"metric": "auroc"}]
+    "terms",
+    [
+        *({"margin": bad} for bad in (-0.1, float("nan"), None, "0.01")),
+        *({"confidence": bad} for bad in (1.0, None, "0.95")),
+        *({"metric": bad} for bad in ("auroc", None, 3)),
+        *({"minimum": bad} for bad in (float("nan"), "0.5")),
+        {"rule": "better"},
+    ],
 )
 def test_terms_that_mean_nothing_are_refused(terms):
     y, champion, challenger = _scores(rows=100)
@@ -252,3 +310,45 @@ def test_a_metric_of_ones_own_that_raises_is_named():
 
     with pytest.raises(UserCodeError, match="'mine' raised ZeroDivisionError: no rows"):
         judge(y, champion, challenger, metric=Metric("mine", True, "score", function=broken), margin=0.01)
+
+
+def profit(y_true, prediction):
+    return float(np.mean(np.where(prediction == y_true, 1.0, -2.0)))
+
+
+def weighted_profit(y_true, prediction, sample_weight=None):
+    return float(np.average(np.where(prediction == y_true, 1.0, -2.0), weights=sample_weight))
+
+
+def squared_loss(y_true, prediction):
+    return float(np.mean((y_true - prediction) ** 2))
+
+
+def test_a_function_of_ones_own_is_a_metric():
+    generator = np.random.default_rng(11)
+    y = generator.integers(0, 2, 600)
+    old, new = (np.where(generator.random(600) < share, y, 1 - y) for share in (0.7, 0.95))
+    verdict = judge(y, old, new, metric=profit, margin=0.05)
+    assert (verdict.status, verdict.metric) == (PASS, "profit")
+    assert verdict.difference == pytest.approx(profit(y, new) - profit(y, old))
+    assert judge(y, new, old, metric=profit, margin=0.05).status is FAIL
+    weight = generator.exponential(size=600)
+    weighted = judge(y, old, new, metric=weighted_profit, margin=0.05, sample_weight=weight)
+    assert weighted.challenger == pytest.approx(weighted_profit(y, new, weight))
+    with pytest.raises(UserCodeError, match="no parameter sample_weight"):
+        judge(y, old, new, metric=profit, margin=0.05, sample_weight=weight)
+
+
+def test_a_function_whose_name_ends_as_that_of_a_loss_is_one():
+    generator = np.random.default_rng(12)
+    y = generator.normal(size=300)
+    near, far = y + 0.1 * generator.normal(size=300), y + generator.normal(size=300)
+    assert judge(y, far, near, metric=squared_loss, margin=0.01).status is PASS
+    assert judge(y, near, far, metric=squared_loss, margin=0.01).status is FAIL
+
+
+def test_functions_of_scikit_learn_are_taken_by_their_names():
+    y, champion, challenger = _scores(rows=500)
+    assert judge(y, champion, challenger, metric=sk.roc_auc_score, margin=0.02) == judge(
+        y, champion, challenger, metric="roc_auc_score", margin=0.02
+    )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrain.evaluation import Metric, evaluate, get_metric, metric_names
-from retrain.exceptions import ConfigurationError, DataError, DeclarationError, RetrainError
+from retrain.exceptions import ConfigurationError, DataError, DeclarationError, RetrainError, UserCodeError
 
 GENERATOR = np.random.default_rng(7)
 ROWS = 400
@@ -21,6 +21,17 @@ VALUES = GENERATOR.normal(2, 1, ROWS)
 FORECAST = VALUES + GENERATOR.normal(size=ROWS)
 WEIGHTS = GENERATOR.exponential(size=ROWS)
 
+RATIOS = {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score, "jaccard": sk.jaccard_score}
+POSITIVE, GUESS = np.abs(VALUES) + 0.1, np.abs(FORECAST) + 0.1
+RESAMPLED = [
+    ("median_absolute_error", VALUES, FORECAST, sk.median_absolute_error, {}),
+    ("explained_variance", VALUES, FORECAST, sk.explained_variance_score, {}),
+    ("d2_absolute_error_score", VALUES, FORECAST, sk.d2_absolute_error_score, {}),
+    ("mean_squared_log_error", POSITIVE, GUESS, sk.mean_squared_log_error, {}),
+    ("root_mean_squared_log_error", POSITIVE, GUESS, sk.root_mean_squared_log_error, {}),
+    ("mean_poisson_deviance", POSITIVE, GUESS, sk.mean_poisson_deviance, {}),
+    ("mean_gamma_deviance", POSITIVE, GUESS, sk.mean_gamma_deviance, {}),
+]
 EXPECTED = [
     ("roc_auc", BINARY, SCORES, sk.roc_auc_score, {}),
     ("average_precision", BINARY, SCORES, sk.average_precision_score, {}),
@@ -32,20 +43,17 @@ EXPECTED = [
     ("accuracy", CLASSES, MANY_LABELS, sk.accuracy_score, {}),
     ("balanced_accuracy", CLASSES, MANY_LABELS, sk.balanced_accuracy_score, {}),
     ("matthews_corrcoef", CLASSES, MANY_LABELS, sk.matthews_corrcoef, {}),
-    *(
-        (name, BINARY, LABELS, function, {})
-        for name, function in {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}.items()
-    ),
+    *((name, BINARY, LABELS, function, {}) for name, function in RATIOS.items()),
     *(
         (f"{name}_{average}", CLASSES, MANY_LABELS, function, {"average": average})
-        for name, function in {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}.items()
+        for name, function in RATIOS.items()
         for average in ("macro", "micro", "weighted")
     ),
     ("mse", VALUES, FORECAST, sk.mean_squared_error, {}),
     ("rmse", VALUES, FORECAST, sk.root_mean_squared_error, {}),
     ("mae", VALUES, FORECAST, sk.mean_absolute_error, {}),
     ("mape", VALUES, FORECAST, sk.mean_absolute_percentage_error, {}),
-    ("median_absolute_error", VALUES, FORECAST, sk.median_absolute_error, {}),
+    *RESAMPLED,
     ("r2", VALUES, FORECAST, sk.r2_score, {}),
 ]
 
@@ -85,7 +93,7 @@ def test_ranking_metrics_agree_on_small_and_tied_samples(rows):
 
 
 @pytest.mark.parametrize(
-    ("name", "y", "prediction", "function", "options"), [row for row in EXPECTED if "median" not in row[0]]
+    ("name", "y", "prediction", "function", "options"), [row for row in EXPECTED if row not in RESAMPLED]
 )
 def test_influence_is_the_derivative_in_a_rows_weight(name, y, prediction, function, options):
     metric, step = get_metric(name), 1e-4
@@ -97,6 +105,29 @@ def test_influence_is_the_derivative_in_a_rows_weight(name, y, prediction, funct
         down[row] *= 1 - step
         slope = (metric.score(y, prediction, up) - metric.score(y, prediction, down)) / (2 * step)
         assert influence[row] == pytest.approx(slope, rel=0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_one_vs_one_is_that_of_scikit_learn(average):
+    name = "roc_auc_ovo" if average == "macro" else "roc_auc_ovo_weighted"
+    expected = sk.roc_auc_score(CLASSES, PROBA, multi_class="ovo", average=average)
+    assert get_metric(name).score(CLASSES, PROBA) == pytest.approx(expected)
+    with pytest.raises(UserCodeError, match="sample_weight"):
+        get_metric(name).score(CLASSES, PROBA, WEIGHTS)
+    with pytest.raises(UserCodeError, match="4 columns and rows of 3 classes"):
+        get_metric(name).score(np.minimum(CLASSES, 2), PROBA)
+
+
+@pytest.mark.parametrize("name", [None, 3, len])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(ConfigurationError, match="Metric"):
+        get_metric(name)
+
+
+def test_a_constant_side_has_a_matthews_correlation_of_0_that_no_row_moves():
+    constant = get_metric("matthews_corrcoef").scored(BINARY, np.zeros(ROWS, dtype=int), np.ones(ROWS))
+    assert (constant.value, constant.flip) == (0, 0)
+    assert not constant.influence.any()
 
 
 def test_unknown_metric_is_refused_with_the_known_ones():
