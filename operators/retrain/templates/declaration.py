@@ -1,5 +1,6 @@
 """Checks of a declaration: cheap, at every parse, all problems at once."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -100,7 +101,7 @@ def _judging(spec: ModelSpec) -> list[str]:
         from retrain.evaluation import ranking_problems
 
         problems += ranking_problems(spec)
-    elif ":" in spec.metric:
+    else:
         from retrain.evaluation import get_metric
 
         try:
@@ -141,6 +142,7 @@ def _references(spec: ModelSpec) -> list[str]:
 def _numbers(spec: ModelSpec) -> list[str]:
     checks = (
         ("margin", spec.margin >= 0, "must be 0 or more, in units of the metric"),
+        ("minimum", spec.minimum is None or math.isfinite(spec.minimum), "must be a finite value of the metric, or None"),
         ("confidence", 0.5 < spec.confidence < 1, "must lie between 0.5 and 1"),
         ("quarantine_limit", 0 <= spec.quarantine_limit <= 1, "must be a share between 0 and 1"),
         ("holdout", spec.holdout >= 1, "must be 1 or more partitions"),

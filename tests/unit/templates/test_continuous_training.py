@@ -252,14 +252,16 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         declare(
             model="re turns", data="s3://shop/all.parquet", labels="s3://labels", complete={"age": 1},
             target="", train="shop.train", prepare="shop/x.py:f",
-            margin=-1, confidence=95, quarantine_limit=2, holdout=0, window=0, rule="better", retrain=["weekly"],
+            margin=-1, minimum=float("nan"), confidence=95,
+            quarantine_limit=2, holdout=0, window=0, rule="better", retrain=["weekly"],
         )  # fmt: skip
     message = str(error.value)
     for named in (
         "model='re turns'", "data='s3://shop/all.parquet'", "labels='s3://labels'", "labels without key", "complete=",
         "target is empty", "train='shop.train'",
-        "prepare='shop/x.py:f'", "margin=-1.0", "confidence=95.0", "quarantine_limit=2.0", "holdout=0", "window=0",
-        "rule='better'", "retrain='weekly'", "has 16 problems",
+        "prepare='shop/x.py:f'", "margin=-1.0", "minimum=nan", "confidence=95.0",
+        "quarantine_limit=2.0", "holdout=0", "window=0",
+        "rule='better'", "retrain='weekly'", "has 17 problems",
     ):  # fmt: skip
         assert named in message, named
 
@@ -334,6 +336,7 @@ def test_conditions_and_the_serving_check_reach_the_training_as_json() -> None:
         ({"conditions": [Custom("mine", print)]}, "holds a function itself"),
         ({"conditions": "slices"}, "ModelSpec.conditions is 'slices'"),
         ({"metric": "shop.gates:cost"}, "takes"),
+        ({"metric": "rocauc"}, "unknown metric 'rocauc'"),
         ({"metric": "ndcg@10"}, "name their column, query="),
         ({"metric": "ndcg@0", "query": "session"}, "the metric is 'ndcg@0'"),
         ({"metric": "roc_auc", "query": "session"}, "roc_auc is no metric of queries"),
