@@ -142,7 +142,7 @@ def _references(spec: ModelSpec) -> list[str]:
 def _numbers(spec: ModelSpec) -> list[str]:
     checks = (
         ("margin", spec.margin >= 0, "must be 0 or more, in units of the metric"),
-        ("minimum", spec.minimum is None or math.isfinite(spec.minimum), "must be a finite value of the metric, or None"),
+        ("minimum", spec.minimum is None or math.isfinite(spec.minimum), "must be a finite value, or None"),
         ("confidence", 0.5 < spec.confidence < 1, "must lie between 0.5 and 1"),
         ("quarantine_limit", 0 <= spec.quarantine_limit <= 1, "must be a share between 0 and 1"),
         ("holdout", spec.holdout >= 1, "must be 1 or more partitions"),
