@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from retrain.operators.job import RetrainOperator, final_errors
+from retrain.operators.job import JobOperator
 from retrain.records import ModelSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DataValidateOperator(RetrainOperator):
+class DataValidateOperator(JobOperator):
     """Judge one object by an expectation suite; needs no ledger and no model.
 
     XCom: the verdict (`status`, `failures`, `quarantined_rows`, `accepted`, ...). The task fails when the status is
@@ -39,16 +39,8 @@ class DataValidateOperator(RetrainOperator):
         self.data = data
         self.expectations = expectations
 
-    def execute(self, context: "Context") -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         """Run the suite in a job; fail the task on `fail`."""
-        return self._validate(context, None)
-
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._validate(context, event)
-
-    @final_errors
-    def _validate(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         import dataclasses
 
         from retrain.data.formats import format_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from retrain.operators.data import spec_for_data
-from retrain.operators.job import RetrainOperator, final_errors
+from retrain.operators.job import JobOperator
 from retrain.operators.links import DriftPageLink, DriftSummaryLink
 from retrain.plugin.addresses import XCOM_KEY as PAGES
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class DriftCheckOperator(RetrainOperator):
+class DriftCheckOperator(JobOperator):
     """Compare current data with a reference; needs no ledger and no model.
 
     Unless the verdict is ok a page of one screen is drawn, to which the task links. XCom: the verdict's `status`,
@@ -40,16 +40,8 @@ class DriftCheckOperator(RetrainOperator):
         self.fail_on_drift = fail_on_drift
         self.draw_report = draw_report
 
-    def execute(self, context: "Context") -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         """Run the comparison in a job."""
-        return self._check(context, None)
-
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._check(context, event)
-
-    @final_errors
-    def _check(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         inputs = {"reference_data": self.reference, "current_data": self.current, "draw_report": self.draw_report}
         verdict: dict[str, Any] = dict(
             self.run(context, self.request(context, ("compare",), inputs), event).outputs["compare"]

@@ -11,7 +11,7 @@ from retrain.hooks.ledger import claimed
 from retrain.loop.streams import partition_key, watch_work
 from retrain.operators import lineage
 from retrain.operators.assets import drift_asset, with_outlet
-from retrain.operators.job import RetrainOperator, actor, final_errors, owner
+from retrain.operators.job import JobOperator, actor, owner
 from retrain.operators.links import DriftPageLink, DriftSummaryLink, ValidationPageLink
 from retrain.plugin.addresses import XCOM_KEY as PAGES
 from retrain.records import JobResult, JobStatus
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOTHING_TO_DO = JobResult(JobStatus.SUCCEEDED)
 
 
-class PartitionIngestOperator(RetrainOperator):
+class PartitionIngestOperator(JobOperator):
     """Validate a partition, profile it, and watch the champion on it, in one job.
 
     The verdict on the data belongs to the dataset and is made once, however many models share it; drift and performance
@@ -54,20 +54,12 @@ class PartitionIngestOperator(RetrainOperator):
         self.draw_report = draw_report
         self.tell_drift = tell_drift
 
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Claim, run the job, commit."""
-        return self._ingest(context, None)
-
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._ingest(context, event)
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
         """Tell OpenLineage, where its provider is installed, what came in and what of it was accepted."""
         return lineage.ingested(self, self.partition)
 
-    @final_errors
-    def _ingest(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Claim, run the job, commit."""
         several = self.partition.get("partitions")
         outcomes: list[dict[str, Any]] = []
         pages: dict[str, dict[str, str]] = {}

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from retrain.ledger import Ledger
+
+# A retraining holds its claim so long, from the plan to the verdict, also while a pod trains; the next run of the same
+# DAG takes over from a dead one before that.
+LONGEST_JOB = timedelta(hours=12)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -193,6 +198,36 @@ class RetrainOperator(BaseOperator):
         for name, cost in result.cost.items():
             peak = cost.peak_memory_bytes / 2**20
             self.log.info("%-12s %6.2f s  %6.2f CPU-s  %5.0f MiB", name, cost.wall_seconds, cost.cpu_seconds, peak)
+
+
+class JobOperator(RetrainOperator):
+    """An operator of which all that it does is `work`, which may wait for a job in a pod without holding a worker.
+
+    Until then the task has done what a repeat does again without harm: `work` begins anew when the pod has ended, with
+    the triggerer's `event`, and hands it to `run`. Where jobs run in pods and nobody has set an `execution_timeout`,
+    it is `LONGEST_JOB`: of a task that is marked failed while it waits Airflow tells nobody, and its pod would stay.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if self.execution_timeout is None and isinstance(runtime_from_dict(self.runtime), KubernetesPod):
+            self.execution_timeout = LONGEST_JOB
+
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> Any:
+        """Do it, with `run`; what is returned is the task's XCom."""
+        raise NotImplementedError
+
+    def execute(self, context: "Context") -> Any:
+        """Do the work, or wait for its pod."""
+        return self._done(context, None)
+
+    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> Any:
+        """Go on when the pod has ended."""
+        return self._done(context, event)
+
+    @final_errors
+    def _done(self, context: "Context", event: Mapping[str, Any] | None) -> Any:
+        return self.work(context, event)
 
 
 def raise_for(result: JobResult) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from retrain.exceptions import RetrainError
 from retrain.loop.streams import Kind, model_stream
 from retrain.operators import lineage
-from retrain.operators.job import RetrainOperator, actor, final_errors, is_about_data, run_name
+from retrain.operators.job import JobOperator, actor, is_about_data, run_name
 from retrain.operators.links import MlflowRunLink, ModelVersionLink
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _INPUT_OF = {
 }
 
 
-class ModelTrainOperator(RetrainOperator):
+class ModelTrainOperator(JobOperator):
     """Train a challenger, and by default also try it where it will serve, judge and register it, in one job.
 
     A retry finds the run of the first try by its key (data, code, parameters, versions) and never trains twice. When
@@ -57,20 +57,12 @@ class ModelTrainOperator(RetrainOperator):
         self.benchmark = benchmark
         self.steps = steps or self.default_steps
 
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Run the steps; commit the verdict when it is known."""
-        return self._run_steps(context, None)
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Tell OpenLineage, where its provider is installed, what was trained on and which version came of it."""
         return lineage.trained(self, task_instance, self.plan)
 
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._run_steps(context, event)
-
-    @final_errors
-    def _run_steps(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Run the steps; commit the verdict when it is known."""
         try:
             return self._train(context, event)
         except Exception as error:

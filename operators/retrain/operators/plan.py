@@ -2,22 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
 from retrain.exceptions import ContractError
 from retrain.loop.streams import Kind, model_stream
-from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
+from retrain.operators.job import LONGEST_JOB, RetrainOperator, actor, final_errors, run_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from retrain.ledger import Ledger
-
-# Held from the plan to the verdict, also while a pod trains; the next run of the same DAG takes over from a dead one.
-TRAINING_LEASE = timedelta(hours=12)
 
 
 class TrainingPlanOperator(RetrainOperator):
@@ -48,7 +44,7 @@ class TrainingPlanOperator(RetrainOperator):
         with self.open_ledger() as ledger:
             if _is_asked_for(context):
                 self._request(ledger, context)
-            claims, wishes = claim_requests(ledger, model, run_name(context), lease=TRAINING_LEASE)
+            claims, wishes = claim_requests(ledger, model, run_name(context), lease=LONGEST_JOB)
             if not claims:
                 raise AirflowSkipException(f"Nothing asks for a retraining of {model}")
             return self._plan(ledger, context, claims, wishes)

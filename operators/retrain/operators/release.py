@@ -9,7 +9,7 @@ from retrain.exceptions import ContractError, PromotionRefusedError
 from retrain.loop.streams import Kind, model_stream
 from retrain.operators import lineage
 from retrain.operators.evidence import keep_evidence
-from retrain.operators.job import RetrainOperator, actor, final_errors, run_name
+from retrain.operators.job import JobOperator, RetrainOperator, actor, final_errors, run_name
 from retrain.operators.links import EvidencePageLink
 from retrain.records import Alarm, GateStatus
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from retrain.registry import Champion
 
 
-class _ReleaseOperator(RetrainOperator):
+class _ReleaseOperator(JobOperator):
     """What the ways to change the champion share: the checks of a registered version, and the asset's event."""
 
     def check_loads(
@@ -70,16 +70,8 @@ class ModelPromoteOperator(_ReleaseOperator):
         super().__init__(**kwargs)
         self.judged = judged
 
-    def execute(self, context: "Context") -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         """Promote through the ledger, then show it in MLflow."""
-        return self._promote(context, None)
-
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._promote(context, event)
-
-    @final_errors
-    def _promote(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         from retrain.loop.approval import Standing, standing
         from retrain.loop.release import promote_judged, unfinished_promotion
         from retrain.registry import champion, reconcile
@@ -150,20 +142,12 @@ class RollbackModelOperator(_ReleaseOperator):
         self.version = version
         self.retire = retire
 
-    def execute(self, context: "Context") -> dict[str, Any]:
-        """Load the version, roll back through the ledger, then show it in MLflow."""
-        return self._roll_back(context, None)
-
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._roll_back(context, event)
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """Tell OpenLineage, where its provider is installed, which version became champion again."""
         return lineage.released(self, task_instance)
 
-    @final_errors
-    def _roll_back(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Load the version, roll back through the ledger, then show it in MLflow."""
         from retrain.loop.release import Demand, finished_rollback, roll_back, rollback_target
 
         model = self.model_spec.model
@@ -193,16 +177,8 @@ class ModelGuardOperator(_ReleaseOperator):
     XCom: `{"version", "previous", "created"}`.
     """
 
-    def execute(self, context: "Context") -> dict[str, Any]:
+    def work(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         """Look at the champion; roll back if it has to be."""
-        return self._guard(context, None)
-
-    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Go on when a job in a pod has ended."""
-        return self._guard(context, event)
-
-    @final_errors
-    def _guard(self, context: "Context", event: Mapping[str, Any] | None) -> dict[str, Any]:
         from retrain.loop.guard import finish, guarded, note_serves, wants_serving_check
 
         spec = self.model_spec

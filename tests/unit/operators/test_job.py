@@ -12,9 +12,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 import retrain.operators as exported
 from retrain import exceptions
-from retrain.exceptions import JobFailedError
+from retrain.exceptions import DataError, JobFailedError
 from retrain.jobs import ExternalPython
 from retrain.operators.job import (
+    JobOperator,
     RetrainOperator,
     actor,
     default_project_root,
@@ -58,6 +59,23 @@ def test_an_error_that_may_pass_is_left_to_the_retries(name: str) -> None:
     with pytest.raises(getattr(exceptions, name)) as error:
         execute()
     assert not isinstance(error.value, AirflowException)
+
+
+class Waiting(JobOperator):
+    """Tells what it is called with."""
+
+    def work(self, context, event):
+        if event == {"status": "gone"}:
+            raise DataError("it is gone")
+        return event
+
+
+def test_work_begins_anew_with_the_event_when_the_pod_has_ended() -> None:
+    task = Waiting(task_id="a", spec={})
+    assert task.execute({}) is None
+    assert task.trigger_reentry({}, {"status": "success"}) == {"status": "success"}
+    with pytest.raises(AirflowFailException, match="DataError: it is gone"):
+        task.trigger_reentry({}, {"status": "gone"})
 
 
 def test_a_failed_job_is_final_or_tried_again_as_it_says() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+from airflow.sdk import DAG
 from kubernetes.client import ApiClient
 from kubernetes.utils import parse_quantity
 
 from retrain.exceptions import DeclarationError
 from retrain.jobs import KubernetesPod
+from retrain.operators import DriftCheckOperator
 from retrain.operators.job import RetrainOperator
 from retrain.operators.pod import RESULT_PATH, build_pod_operator
 from retrain.records import ModelSpec
@@ -133,6 +135,16 @@ def test_the_time_out_of_the_task_is_the_clusters_too(runtime) -> None:
     assert pod["spec"]["activeDeadlineSeconds"] == 90
     kubernetes_validate.validate(pod, "1.37", strict=True)
     assert "activeDeadlineSeconds" not in build(runtime)["spec"]
+
+
+def test_a_task_whose_jobs_run_in_pods_has_a_time_out_and_ones_own_counts() -> None:
+    common = {"task_id": "a", "reference": "s3://b/1", "current": "s3://b/2"}
+    pod, own = RUNTIMES["smallest"], timedelta(days=3)
+    assert DriftCheckOperator(runtime=pod, **common).execution_timeout == timedelta(hours=12)
+    assert DriftCheckOperator(runtime=pod, execution_timeout=own, **common).execution_timeout == own
+    assert DriftCheckOperator(**common).execution_timeout is None
+    with DAG("d", schedule=None, default_args={"execution_timeout": own}):
+        assert DriftCheckOperator(runtime=pod, **common).execution_timeout == own
 
 
 def test_telemetry_is_off_in_the_pod_too() -> None:
