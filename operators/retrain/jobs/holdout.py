@@ -28,19 +28,25 @@ def holdout_frame(context: StepContext, step: str) -> "pd.DataFrame":
 
 
 def holdout_refs(context: StepContext, step: str) -> list[DataRef]:
-    """Return the hold-out; ContractError where either model was trained on a partition of it, in any version."""
-    from retrain.data import load_snapshot
-
+    """Return the hold-out; ContractError where either model was trained on it, in any version or under another name."""
     refs = [DataRef.from_dict(ref) for ref in context.required("holdout", step)]
     for who, uri in snapshots(context).items():
-        seen = {ref.partition for ref in load_snapshot(uri).partitions}
-        if both := sorted(str(ref.partition) for ref in refs if ref.partition in seen):
+        if both := trained_on(uri, refs):
             raise ContractError(
                 f"the {who} was trained on the hold-out partitions {both}",
                 expected="partitions that neither model has seen in training",
                 remedy="Judge on later partitions",
             )
     return refs
+
+
+def trained_on(snapshot_uri: str, refs: Sequence[DataRef]) -> list[str]:
+    """Name the partitions that are in a snapshot: by their name, or by their digest as the very same rows."""
+    from retrain.data import load_snapshot
+
+    partitions = load_snapshot(snapshot_uri).partitions
+    names, digests = {ref.partition for ref in partitions}, {ref.digest for ref in partitions if ref.digest}
+    return sorted(str(ref.partition) for ref in refs if ref.partition in names or ref.digest in digests)
 
 
 def snapshots(context: StepContext) -> dict[str, str]:

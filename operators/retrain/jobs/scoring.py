@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import ConfigurationError, DataError, UnavailableError
-from retrain.jobs.holdout import unseen
+from retrain.jobs.holdout import trained_on, unseen
 from retrain.jobs.measured import queries_of
 from retrain.jobs.steps import StepContext
-from retrain.records import GateStatus
+from retrain.records import DataRef, GateStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,14 +68,11 @@ def benchmark(
 def _against(
     context: StepContext, other: Mapping[str, Any], frame: "pd.DataFrame", challenger: Mapping[str, Any], weight: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    from retrain.data import load_snapshot
     from retrain.evaluation import Evidence, assess, get_metric
 
     if uri := other.get("snapshot_uri"):
-        trained_on = {ref.partition for ref in load_snapshot(uri).partitions}
-        if both := sorted(
-            name for ref in context.request.inputs["holdout"] if (name := ref["partition"]) in trained_on
-        ):
+        refs = [DataRef.from_dict(ref) for ref in context.request.inputs["holdout"]]
+        if both := trained_on(uri, refs):
             raise DataError(f"it was trained on the hold-out partitions {both}")
     rows = unseen(context, frame, "evaluate", [uri] if uri else [])[1]
     spec, takes = context.spec, get_metric(context.spec.metric).takes

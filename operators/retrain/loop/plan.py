@@ -1,6 +1,6 @@
 """Planning a retraining: which partition versions to train on, and which, unseen by both models, to judge by."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class Plan(Record):
 def plan_training(ledger: "Ledger", spec: ModelSpec) -> Plan:
     """Take the latest `holdout` partitions to judge by and those before them, up to `window`, to train on.
 
-    A partition that the champion was trained on, in any version, is never judged by.
+    A partition that either is trained on, in any version or under another name, is never judged by.
     """
     return split(trainable_partitions(ledger, spec), spec, champion_inputs(ledger, spec.model))
 
@@ -45,13 +45,15 @@ def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, An
             f"one to train on and {spec.holdout} to judge by"
         )
     training, held = accepted[: -spec.holdout], accepted[-spec.holdout :]
-    seen = set(champion["partitions"] or ()) if champion else set()
-    unseen = [one for one in held if one.ref.partition not in seen]
-    if not unseen:
-        names = ", ".join(str(one.ref.partition) for one in held)
-        return Plan(blocked=f"the champion was trained on {names}: no rows are left that neither model has seen")
     if spec.window is not None:
         training = training[-spec.window :]
+    champions = set(champion["partitions"] or ()) if champion else set()
+    known = [*training, *(one for one in accepted if one.ref.partition in champions)]
+    reasons = [_seen(one, known, champions) for one in held]
+    unseen = [one for one, reason in zip(held, reasons, strict=True) if reason is None]
+    if not unseen:
+        said = "; ".join(filter(None, reasons))
+        return Plan(blocked=f"{said}: no rows are left that neither model has seen")
     return Plan(
         snapshot=Snapshot(spec.dataset, tuple(one.ref for one in training)),
         holdout=tuple(one.ref for one in unseen),
@@ -59,3 +61,12 @@ def split(accepted: "list[Accepted]", spec: ModelSpec, champion: Mapping[str, An
         champion=champion,
         known=tuple(one.key for one in accepted),
     )
+
+
+def _seen(one: Accepted, known: Sequence[Accepted], champions: Collection[str]) -> str | None:
+    """Say why a partition may not judge: it was trained on, or its very rows were, delivered under another name."""
+    name = one.ref.partition
+    if name in champions:
+        return f"the champion was trained on {name}"
+    same = [str(other.ref.partition) for other in known if one.ref.digest and other.ref.digest == one.ref.digest]
+    return f"{name} holds the very rows of {', '.join(same)}, which a model is trained on" if same else None

@@ -95,7 +95,7 @@ def trained(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Tra
         shop = Shop(root, Project(root / "project"))
         for number, months in enumerate((("2024-01", "2024-02"), ("2024-03",)), start=1):
             for seed, month in enumerate(months):
-                shop.land(month, seed=seed + number)
+                shop.land(month, seed=seed + 10 * number)
             for partition in shop.discover():
                 shop.ingest(partition)
             train(shop, f"manual__{number}")

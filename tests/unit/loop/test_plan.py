@@ -61,6 +61,21 @@ def test_nothing_unseen_is_a_reason_that_names_the_partitions() -> None:
     assert "the champion was trained on 2024-03" in plan.blocked
 
 
+def test_rows_that_came_again_under_another_name_do_not_judge() -> None:
+    def named(month: int, rows: str) -> Accepted:
+        return Accepted(f"2024-{month:02}@v1", DataRef(f"s3://{month}", "parquet", f"2024-{month:02}", 1, rows), None)
+
+    months_ = [named(1, "a"), named(2, "b"), named(3, "c"), named(4, "b")]
+    again = split(months_, declared(), None)
+    assert again.snapshot is None
+    assert "2024-04 holds the very rows of 2024-02, which a model is trained on: no rows are left" in again.blocked
+    # Outside of what is trained on they are as good as any others ...
+    assert months(split(months_, declared(window=1), None).holdout) == [4]
+    # ... unless the champion knows them.
+    assert "2024-04 holds the very rows of 2024-02" in split(months_, declared(window=1), champion(2)).blocked
+    assert months(split(months_, declared(holdout=2), None).holdout) == [3]
+
+
 def test_a_champion_of_unknown_origin_does_not_block() -> None:
     plan = split(accepted(1, 2), declared(), {"version": "1", "partitions": None})
     assert months(plan.holdout) == [2]
