@@ -47,7 +47,7 @@ class RegistryClient:
         if self.version(model, version) is None:
             return False
         with translated(self.tracking_uri):
-            self.mlflow.set_registered_model_alias(model, alias, version)
+            _twice(self.mlflow.set_registered_model_alias, model, alias, version)
         return True
 
     def set_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
@@ -58,16 +58,7 @@ class RegistryClient:
         with translated(self.tracking_uri):
             for name, value in tags.items():
                 if found.tags.get(name) != value:
-                    self._set_tag(model, version, name, value)
-
-    def _set_tag(self, model: str, version: str, name: str, value: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.mlflow.set_model_version_tag(model, version, name, value)
-        except MlflowException:
-            # Of two that set a new tag at once MLflow's database refuses one; by now it is there, and is overwritten.
-            self.mlflow.set_model_version_tag(model, version, name, value)
+                    _twice(self.mlflow.set_model_version_tag, model, version, name, value)
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias; nothing happens when it is not there."""
@@ -88,3 +79,16 @@ class RegistryClient:
                 if error.error_code in _ABSENT:
                     return None
                 raise
+
+
+def _twice(write: Any, *arguments: str) -> None:
+    """Write something new to MLflow's registry, once more if it is refused.
+
+    Of two that set a new tag or alias at once MLflow's database refuses one; by then it is there, and is overwritten.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write(*arguments)
+    except MlflowException:
+        write(*arguments)
