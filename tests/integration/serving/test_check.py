@@ -4,6 +4,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -85,30 +87,53 @@ class TestRealModel:
             check(str(tmp_path))
 
 
-@pytest.mark.parametrize("mode", MODES)
-class TestHostileModel:
-    def test_hanging_on_load_is_killed_with_its_children(self, tmp_path: Path, mode: str) -> None:
-        markers = [tmp_path / name for name in ("group", "session")]
-        model = save(
-            tmp_path / "model",
-            load=f"""
+class Hanging:
+    """Models that hang where they are loaded and where they are asked, each checked in both modes.
+
+    The checks wait beside each other, not one after another: their limits are generous, for a machine may be busy.
+    """
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self.markers = {mode: [folder / f"{mode} {name}" for name in ("group", "session")] for mode in MODES}
+        loads = {mode: save(folder / f"load_{mode}", load=self._leaves_children(mode)) for mode in MODES}
+        asked = save(folder / "request", predict="print('it begins')\ntime.sleep(600)")
+        slow, late = Limits(load_seconds=60, calls=5), Limits(total_seconds=90, calls=5)
+        self.on_load = {mode: pool.submit(self._timed, loads[mode], mode, slow) for mode in MODES}
+        self.on_a_request = {mode: pool.submit(self._timed, asked, mode, late) for mode in MODES}
+
+    def _leaves_children(self, mode: str) -> str:
+        markers = list(map(str, self.markers[mode]))
+        return f"""
             import subprocess
-            for path, away in (({str(markers[0])!r}, False), ({str(markers[1])!r}, True)):
+            for path, away in (({markers[0]!r}, False), ({markers[1]!r}, True)):
                 child = subprocess.Popen(["sleep", "600"], start_new_session=away)
                 open(path, "w").write(str(child.pid))
             time.sleep(600)
-            """,
-        )
+            """
+
+    @staticmethod
+    def _timed(model: Path, mode: str, limits: Limits) -> tuple[ServingVerdict, float]:
         started = time.monotonic()
-        verdict = check(str(model), mode=mode, limits=Limits(load_seconds=60, calls=5))
+        return check(str(model), mode=mode, limits=limits), time.monotonic() - started
+
+
+@pytest.fixture(scope="module")
+def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hanging]:
+    with ThreadPoolExecutor() as pool:
+        yield Hanging(tmp_path_factory.mktemp("hanging"), pool)
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestHostileModel:
+    def test_hanging_on_load_is_killed_with_its_children(self, hanging: Hanging, mode: str) -> None:
+        verdict, seconds = hanging.on_load[mode].result()
         assert verdict.status is FAIL
         assert "did not load within 60 s" in verdict.check("load").reason
-        assert time.monotonic() - started < 200
-        assert not any(_alive(marker) for marker in markers)
+        assert seconds < 200
+        assert not any(_alive(marker) for marker in hanging.markers[mode])
 
-    def test_hanging_on_a_request_is_killed(self, tmp_path: Path, mode: str) -> None:
-        model = save(tmp_path / "model", predict="print('it begins')\ntime.sleep(600)")
-        verdict = check(str(model), mode=mode, limits=Limits(total_seconds=90, calls=5))
+    def test_hanging_on_a_request_is_killed(self, hanging: Hanging, mode: str) -> None:
+        verdict, _ = hanging.on_a_request[mode].result()
         assert verdict.status is FAIL
         assert _status(verdict, "load") is PASS
         assert "predicting example" in verdict.check("requests").reason
