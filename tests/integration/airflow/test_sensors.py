@@ -1,6 +1,5 @@
 """Waiting in a real Airflow: workers, scheduler, triggerer, and connections that lie in its database."""
 
-import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,14 +113,18 @@ def run_id(waits: Waits) -> str:
     """Run the DAG that waits; let what it waits for arrive when every task has looked and nothing was there."""
     started = waits.airflow.trigger("waits")
 
-    def all_wait() -> bool:
-        states = {name: one["state"] for name, one in waits.tasks(started).items()}
-        waiting = [name for name in states if name.endswith(("_file", "_rows", "_growing", "_event"))]
-        allowed = {"deferred": {"deferred"}, "reschedule": {"up_for_reschedule"}, "poke": {"running"}}
-        return len(waiting) == 9 and all(states[name] in allowed[name.split("_")[0]] for name in waiting)
+    seen: set[str] = set()
 
-    with contextlib.suppress(RuntimeError):  # those that visit a worker are seldom seen outside all at once
-        waits.until("all to wait", all_wait, seconds=45)
+    def all_have_waited() -> bool:
+        """Note who waits; those that visit a worker now and then are seldom seen outside all at once."""
+        states = {name: one["state"] for name, one in waits.tasks(started).items()}
+        waiting = {name for name in states if name.endswith(("_file", "_rows", "_growing", "_event"))}
+        assert len(waiting) == 9
+        state = {"deferred": "deferred", "reschedule": "up_for_reschedule", "poke": "running"}
+        seen.update(name for name in waiting if states[name] == state[name.split("_")[0]])
+        return seen == waiting
+
+    waits.until("all to wait", all_have_waited)
     waits.land("tue")
     waits.tell("upstream", day="sun")
     time.sleep(3)
