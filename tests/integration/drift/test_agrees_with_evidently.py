@@ -60,7 +60,8 @@ shapes = st.sampled_from(["normal", "lognormal", "heavy", "uniform"])
 
 
 @given(st.integers(0, 10**6), sizes, sizes, shapes, st.floats(-2, 2), st.floats(0.3, 3))
-@example(seed=485, rows=25, other=39, shape="normal", shift=1.375, scale=0.91796875)  # 64 rows: 7 bins, or 8 by rounding
+# Of 64 rows: 7 bins, or 8 by rounding.
+@example(seed=485, rows=25, other=39, shape="normal", shift=1.375, scale=0.91796875)
 @settings(max_examples=60, deadline=None)
 def test_measures_of_numbers_are_evidentlys(theirs, seed, rows, other, shape, shift, scale):
     reference, current = draw(seed, rows, shape, 0.0, 1.0), draw(seed + 1, other, shape, shift, scale)
