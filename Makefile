@@ -13,6 +13,10 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 # OpenMP threads that spin while they wait slow everything down on a busy machine: spin for a moment, then sleep.
 export GOMP_SPINCOUNT := 10000
+# Files are handed out in the order in which they are named and collected, the slow ones first: with pytest-xdist's own
+# order, by their number of tests, a slow file with few tests comes last and everybody waits for it. Tests often wait
+# for a server or a process, so there are more at a time than the two cores that continuous integration has.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo demo-once test test-fast test-extras test-docker lint format bench picture lock wheel clean
 
@@ -32,8 +36,8 @@ demo-once: $(READY) ## the same, and stop by itself; fails if anything is off
 	$(BIN)/python -m scripts.demo --once
 
 test: $(READY) lint ## everything: unit, integration, system
-	$(BIN)/python -m pytest tests/unit tests/integration -n 2 --dist loadfile
-	$(BIN)/python -m pytest tests/system
+	$(BIN)/python -m pytest tests/integration tests/unit -n 3 $(BY_FILE)
+	$(BIN)/python -m pytest tests/system -n 2 $(BY_FILE)
 
 test-fast: $(READY) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile

@@ -130,10 +130,11 @@ class Airflow:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return str(json.load(answer)["access_token"])
 
-    def unpause(self, *dag_ids: str, seconds: float = 120) -> None:
+    def unpause(self, *dag_ids: str, watchers: bool = True, seconds: float = 120) -> None:
         """Let DAGs run, as soon as they have been parsed.
 
-        Airflow starts an asset's watcher when it parses the file again after that, so this is asked for at once.
+        Airflow starts an asset's watcher when it parses the file again after that, so this is asked for at once;
+        without `watchers` it is not, which spares seconds of work where a file has many DAGs.
         """
         files = set()
         for dag_id in dag_ids:
@@ -145,7 +146,7 @@ class Airflow:
                 return False
 
             wait_for(f"the DAG {dag_id} to be parsed", parsed, list(self.servers.values()), seconds=seconds, pause=0.5)
-        for token in files:
+        for token in files if watchers else ():
             try:
                 self.call("PUT", f"/parseDagFile/{token}")
             except RefusedError as error:

@@ -65,7 +65,7 @@ class TestFiles:
         for partition, write in damage.items():
             world.drop(self.MODEL, partition, write)
         world.land(self.MODEL, "2024-05")
-        world.airflow.unpause(f"{self.MODEL}.train", f"{self.MODEL}.data")
+        world.airflow.unpause(f"{self.MODEL}.train", f"{self.MODEL}.data", watchers=False)
         run = first_run(world, f"{self.MODEL}.data")
         assert world.state(f"{self.MODEL}.data", run) == "success"
         verdicts = {
@@ -97,7 +97,7 @@ def test_a_missing_target_stops_the_training_until_the_data_is_corrected(world: 
     model = "bad-target"
     for partition in PARTITIONS:
         world.land(model, partition, frame=sample(partition).drop(columns="bought"))
-    world.airflow.unpause(f"{model}.train", f"{model}.data")
+    world.airflow.unpause(f"{model}.train", f"{model}.data", watchers=False)
     world.wait("the training to be tried", lambda: len(world.airflow.runs(f"{model}.train")) == 2)
     log = failed(world, f"{model}.train", "train")
     assert "MissingColumnError" in log
@@ -114,7 +114,7 @@ def test_a_suite_that_does_not_parse_stops_the_ingest_until_it_is_corrected(worl
     model, suite = "bad-suite", world.folder / "project" / "broken.json"
     suite.write_text('{"name": "purchases", "expectations": [{"type": }]}')
     world.land(model, PARTITIONS[0])
-    world.airflow.unpause(f"{model}.train", f"{model}.data")
+    world.airflow.unpause(f"{model}.train", f"{model}.data", watchers=False)
     log = failed(world, f"{model}.data", "ingest[0]")
     assert "broken.json does not parse" in log
     assert "Correct the document" in log
@@ -130,13 +130,13 @@ def test_a_suite_that_does_not_parse_stops_the_ingest_until_it_is_corrected(worl
 def test_an_unknown_ledger_connection_stops_the_first_task_until_it_is_added(world: World) -> None:
     model = "bad-ledger-name"
     world.land(model, *PARTITIONS)
-    world.airflow.unpause(f"{model}.data")
+    world.airflow.unpause(f"{model}.data", watchers=False)
     log = failed(world, f"{model}.data", "discover")
     assert "there is no connection 'ledger_of_tomorrow'" in log
     assert "Admin > Connections" in log
     extra = json.dumps({"dialect": "sqlite"})
     connection(world, "ledger_of_tomorrow", conn_type="retrain_ledger", schema=str(world.settings.ledger), extra=extra)
-    world.airflow.unpause(f"{model}.train")
+    world.airflow.unpause(f"{model}.train", watchers=False)
     world.run(f"{model}.data")
     world.wait("the promotion", lambda: world.finished(model))
     assert_whole(world, model)

@@ -33,7 +33,7 @@ def test_labels_that_arrive_later_start_the_training(world: World) -> None:
     }
     for name, frame in frames.items():
         world.land(model, name, frame=frame.drop(columns="bought"))
-    world.airflow.unpause(f"{model}.train", f"{model}.data")
+    world.airflow.unpause(f"{model}.train", f"{model}.data", watchers=False)
     world.wait("the data", lambda: len(world.events(model, Kind.WATCHED)) == len(PARTITIONS) and world.quiet(model))
     assert not world.events(model, Kind.JUDGED)
     for name, frame in frames.items():

@@ -13,7 +13,7 @@ def test_a_drift_ends_a_deferred_wait_and_wakes_the_dag_that_is_scheduled_on_it(
     model = "drifting"
     world.begin(model)
     world.wait("the first champion", lambda: world.finished(model))
-    world.airflow.unpause("told_of_drift", "waits_for_drift")
+    world.airflow.unpause("told_of_drift", "waits_for_drift", watchers=False)
     waiting = world.airflow.trigger("waits_for_drift")
     state = lambda: world.tasks("waits_for_drift", waiting).get("wait", {}).get("state")  # noqa: E731
     world.wait("the sensor to leave its worker", lambda: state() == "deferred")

@@ -70,8 +70,7 @@ def battlefield(world: World) -> World:
     """All models of the stages and of the dead runs, started, killed, and left until they have ended."""
     for stage, points in {**STAGES, **DEAD_RUNS}.items():
         arm(world, f"kill-{stage}", points)
-    for model in (*DEAD_RUNS, *STAGES):
-        world.begin(f"kill-{model}")
+    world.begin(*(f"kill-{model}" for model in (*DEAD_RUNS, *STAGES)))
     return world
 
 
@@ -80,8 +79,7 @@ def released(world: World) -> World:
     """Models whose workers die while a person is asked, and while one is rolled back."""
     arm(world, "kill-approve", APPROVE)
     arm(world, "kill-asked", ASKED)
-    for model in ("approve", "asked", "rollback"):
-        world.begin(f"kill-{model}")
+    world.begin("kill-approve", "kill-asked", "kill-rollback")
     return world
 
 
@@ -171,11 +169,11 @@ def test_the_sweep_finishes_what_dead_runs_have_begun(battlefield: World) -> Non
 def test_what_a_dead_run_holds_is_taken_over_when_its_lease_ends(battlefield: World) -> None:
     world = battlefield
     arm(world, "kill-holder", ["ingest: before the commit"])
-    world.begin("kill-holder", "kill-shared")
+    world.begin("kill-holder", dataset="kill-shared")
     world.wait("the holder to be killed", lambda: sprung(world, "kill-holder"))
     held = world.ledger.get_claim("dataset:kill-shared/validate/2024-01@v1")
     assert held.owner.startswith("kill-holder.data/")
-    world.airflow.unpause("kill-waiter.train", "kill-waiter.data")
+    world.airflow.unpause("kill-waiter.train", "kill-waiter.data", watchers=False)
     world.wait("the waiter to be promoted", lambda: world.finished("kill-waiter"))
     taken = world.ledger.get_claim(held.work)
     assert taken.owner.startswith("kill-waiter.data/")

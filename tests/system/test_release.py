@@ -30,7 +30,7 @@ def take_in(world: World, model: str, *partitions: str) -> None:
 def prepare(world: World, model: str) -> None:
     """Let the sweep of the training DAG go by while there is no data, and pause it; then take the data in."""
     dag = f"{model}.train"
-    world.airflow.unpause(dag)
+    world.airflow.unpause(dag, watchers=False)
     world.wait(f"the first sweep of {dag}", lambda: world.airflow.runs(dag) and world.idle(model))
     world.airflow.call("PATCH", f"/dags/{dag}", {"is_paused": True})
     take_in(world, model, *PARTITIONS)
@@ -40,7 +40,7 @@ def ask(world: World, model: str) -> str:
     """Trigger a training by hand, as admin, and wait until somebody is asked about what came of it."""
     # Asked for while the DAG is paused the first time: this run goes before the one that the cold start wakes.
     run = world.airflow.trigger(f"{model}.train", {"reason": "new labels"})
-    world.airflow.unpause(f"{model}.train")
+    world.airflow.unpause(f"{model}.train", watchers=False)
     world.wait(f"the question of {model}", lambda: world.question(f"{model}.train", run))
     return run
 
@@ -154,7 +154,7 @@ def test_nobody_answers_and_the_declared_answer_counts(world: World) -> None:
     model, dag = "asked-late", "asked-late.train"
     prepare(world, model)
     run = world.airflow.trigger(dag, {"reason": "new labels"})
-    world.airflow.unpause(dag)
+    world.airflow.unpause(dag, watchers=False)
     assert world.ended(dag, run) == "success"
     (rejected,) = world.events(model, Kind.REJECTED)
     assert (rejected.payload["by"], rejected.actor) == (None, "admin")
@@ -194,7 +194,7 @@ def arrive(world: World, model: str, partition: str, *, turned: bool = False) ->
 
 def test_decay_after_a_promotion_takes_it_back_with_nobody_there_and_once(world: World, receiver: Receiver) -> None:
     model, dag = "guarded", "guarded.data"
-    world.begin(model)
+    world.begin(model, watchers=True)
     world.wait("the first champion", lambda: world.finished(model))
     run = arrive(world, model, "2024-03", turned=True)
     assert world.events(model, Kind.WATCHED)[-1].payload["performance"]["status"] == "decay"

@@ -34,7 +34,7 @@ DAGS = (
 DEADLINE = 420.0
 PARTITIONS = ("2024-01", "2024-02")
 ENDED = {"success", "failed"}
-# A killed worker, scheduler or triggerer is noticed within seconds instead of minutes.
+# A killed worker, scheduler or triggerer, and a question without an answer, are noticed within seconds.
 QUICK = {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,second:admin,viewer:viewer",
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -45,9 +45,10 @@ QUICK = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "30",
 }
 
@@ -144,7 +145,7 @@ class World:
 
     def run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Run a DAG by hand and return the run's id when it has ended, however it ended."""
-        self.airflow.unpause(dag_id)
+        self.airflow.unpause(dag_id, watchers=False)
         run_id = self.airflow.trigger(dag_id, conf)
         self.ended(dag_id, run_id)
         return run_id
@@ -190,10 +191,11 @@ class World:
         (asset,) = [one for one in found if one["uri"] == uri]
         self.airflow.call("POST", "/assets/events", {"asset_id": asset["id"]})
 
-    def begin(self, model: str, dataset: str | None = None) -> None:
-        """Land the data and start the model's loop: its sweep is due as soon as it is not paused any more."""
-        self.land(dataset or model, *PARTITIONS)
-        self.airflow.unpause(f"{model}.train", f"{model}.data")
+    def begin(self, *models: str, dataset: str | None = None, watchers: bool = False) -> None:
+        """Land the data and start the models' loops: their sweeps are due as soon as they are not paused any more."""
+        for model in models:
+            self.land(dataset or model, *PARTITIONS)
+        self.airflow.unpause(*(f"{model}.{kind}" for model in models for kind in ("train", "data")), watchers=watchers)
 
     def finished(self, model: str) -> bool:
         """Say whether the model has a champion that MLflow shows, and nothing goes on."""
@@ -231,8 +233,20 @@ class World:
         lost, and a task that is tried again has to ask again.
         """
         self.wait(f"the question of {dag_id}", lambda: self.question(dag_id, run_id))
-        time.sleep(4)
+        time.sleep(0.5)  # what the task has printed is in the log by then
+        patience = time.monotonic() + 10
+        while not self.noted(dag_id, run_id) and time.monotonic() < patience:
+            time.sleep(0.25)
         by.call("PATCH", self._question(dag_id, run_id), {"chosen_options": [chosen], "params_input": form})
+
+    def noted(self, dag_id: str, run_id: str) -> bool:
+        """Say whether the scheduler knows of each time that the task which asks has left its worker to wait."""
+        asked = ("Pausing task as AWAITING_INPUT", f"dag_id={dag_id} ", f"run_id={run_id} ")
+        place = f"dag_id='{dag_id}', task_id='approve', run_id='{run_id}'"
+        left = ("Received executor event with state success", place)
+        lines = self.component("scheduler").log.read_text(encoding="utf-8", errors="replace").splitlines()
+        times, known = (sum(all(part in line for part in parts) for line in lines) for parts in (asked, left))
+        return 0 < times <= known
 
     def settle(self, dag_id: str, run_id: str, chosen: str, *, by: Airflow, **form: Any) -> str:
         """Answer as often as it is asked, until the run has ended; returns its state."""
