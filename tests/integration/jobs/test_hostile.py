@@ -63,8 +63,8 @@ class TestChallenger:
     ) -> None:
         marker = tmp_path / "pid"
         hang = f"Path({str(marker)!r}).write_text(str(os.getpid()))\n    import time; time.sleep(3600)"
-        outputs = hostile(retraining, ELSEWHERE + hang, load_seconds=15)
-        assert "did not load within 15 s" in refused(outputs, "load")
+        outputs = hostile(retraining, ELSEWHERE + hang, load_seconds=30)
+        assert "did not load within 30 s" in refused(outputs, "load")
         assert not living(int(marker.read_text()))
         assert outputs["evaluate"]["predictions_uri"] is outputs["evaluate"]["challenger"] is None
         assert "was not scored" in outputs["gate"]["reasons"][0]
