@@ -136,7 +136,10 @@ def _print_differences(found: "Differences") -> None:
 def _summary(section: "Section") -> str:
     if section.unknown:
         return f"not known ({section.unknown})"
-    return f"{len(section.changes)} differ, {section.same} are the same" if section.changes else "the same"
+    if not section.changes:
+        return "the same"
+    differ, same = len(section.changes), section.same
+    return f"{differ} {'differs' if differ == 1 else 'differ'}, {same} {'is' if same == 1 else 'are'} the same"
 
 
 def _shown(value: Any) -> str:

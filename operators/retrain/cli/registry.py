@@ -83,6 +83,8 @@ def history(model: str, ledger_url: str, as_json: bool) -> None:
         found = list(promotions(ledger, model))
     if as_json:
         click.echo(json.dumps([change.to_dict() for change in found]))
+    elif not found:
+        click.echo(f"no version of {model} was ever promoted", err=True)
     else:
         _table(found, f"Champions of {model}")
 
@@ -111,30 +113,43 @@ def reconcile(model: str, ledger_url: str, tracking_uri: str, as_json: bool) -> 
 @click.argument("version")
 @click.option("--reason", required=True, help="Why; recorded in the ledger.")
 @click.option("--actor", default=None, help="Who approves; by default the user of this shell.")
+@click.option("--python", default=None, help="Interpreter that serves, to load the version in; by default this one.")
+@click.option("--image", default=None, help="Image that serves: the version is loaded in a container of it.")
+@click.option("--unchecked", is_flag=True, help="Do not load the version first, nor look at its bytes.")
 @_ledger_option
 @_tracking_option
 @_json_option
 def promote(
-    model: str, version: str, reason: str, actor: str | None, ledger_url: str, tracking_uri: str, as_json: bool
+    model: str,
+    version: str,
+    reason: str,
+    actor: str | None,
+    python: str | None,
+    image: str | None,
+    unchecked: bool,
+    ledger_url: str,
+    tracking_uri: str,
+    as_json: bool,
 ) -> None:
-    """Make VERSION the champion of MODEL, without a gate: the one who calls approves, and is recorded."""
+    """Make VERSION the champion of MODEL, without a gate: the one who calls approves, and is recorded.
+
+    Refused when the version does not load, or its files are not those that were judged.
+    """
     import getpass
 
+    from retrain.jobs.release_steps import loads
+    from retrain.loop.release import digest_of, promote_by_hand
     from retrain.registry import RegistryClient, champion
-    from retrain.registry import promote as promote_version
 
-    who = actor or getpass.getuser()
+    client = RegistryClient(tracking_uri)
     with _open(ledger_url) as ledger:
-        current = champion(ledger, model)
-        made = promote_version(
-            ledger,
-            RegistryClient(tracking_uri),
-            model,
-            version,
-            expected=current.version if current else None,
-            actor=who,
-            approved_by=who,
-            reason=reason,
+        current, uri = champion(ledger, model), client.model_uri(model, version)
+        check = None
+        if uri is not None and not unchecked and not (current and current.version == version):
+            digest = digest_of(ledger, model, version)
+            check = loads(uri, tracking_uri=tracking_uri, digest=digest, python=python, image=image)
+        made = promote_by_hand(
+            ledger, client, model, version, actor=actor or getpass.getuser(), reason=reason, check=check
         )
     if as_json:
         click.echo(json.dumps({"created": made.created, "champion": made.champion.to_dict()}))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.exceptions import ContractError
 from retrain.loop.arrival import latest_arrivals
-from retrain.loop.release import recorded_digest
+from retrain.loop.release import judged_of, recorded_digest
 from retrain.loop.streams import Kind, dataset_stream, model_stream, parse_key, partition_key
 from retrain.loop.versions import identity, newest_versions, without_labels
 from retrain.records import DataRef, DriftStatus, ModelSpec, PerformanceStatus
@@ -122,13 +122,13 @@ def champion_inputs(ledger: "Ledger", model: str) -> dict[str, Any] | None:
     if current is None:
         return None
     wanted = ("profile_uri", "losses_uri", "predictions_uri", "snapshot_uri", "metric", "partitions")
-    judged = _judged(ledger, model, current.version)
+    judged = judged_of(ledger, model, current.version)
     evidence = current.evidence or judged
     return {
         "version": current.version,
         "model_uri": current.model_uri,
         # Of the files as they were judged: nothing else is loaded in the champion's name.
-        "digest": recorded_digest(judged),
+        "digest": recorded_digest(judged) or evidence.get("digest"),
         "run_id": current.run_id,
         **{name: evidence.get(name) for name in wanted},
     }
@@ -160,14 +160,6 @@ def versions_to_compare(ledger: "Ledger", model: str, versions: Sequence[str | i
         }
         for version in dict.fromkeys(filter(None, wanted))
     ]
-
-
-def _judged(ledger: "Ledger", model: str, version: str) -> Mapping[str, Any]:
-    """What was found out about a version when it was judged: a person who promotes it by hand brings no evidence."""
-    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED], newest_first=True):
-        if event.payload["version"] == version:
-            return event.payload
-    return {}
 
 
 def history(ledger: "Ledger", spec: ModelSpec) -> "History":

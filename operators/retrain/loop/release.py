@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from retrain.exceptions import PromotionRefusedError, SequenceConflictError
 from retrain.loop.approval import Standing, newest, standing
 from retrain.loop.streams import Kind, model_stream
-from retrain.records import Alarm, Approval, GateStatus, Verdict
+from retrain.records import RELEASES, Alarm, Approval, GateStatus, Verdict
 from retrain.registry.champions import Champion, champion, promotions
-from retrain.registry.promotion import check_intact, promote
+from retrain.registry.promotion import Promotion, check_intact, promote
 from retrain.registry.reconciliation import reconcile
 from retrain.registry.retirement import check_not_retired, retired
 
@@ -92,6 +92,46 @@ def promote_judged(
     }
 
 
+def promote_by_hand(
+    ledger: "Ledger",
+    registry: "RegistryClient",
+    model: str,
+    version: str,
+    *,
+    actor: str,
+    reason: str,
+    check: Mapping[str, Any] | None,
+) -> Promotion:
+    """Promote a version on a person's word, without a gate; repeating it is a no-op.
+
+    `check` is what `retrain.jobs.release_steps.loads` said of it, kept with the event; None: it was not loaded.
+    PromotionRefusedError where it does not load, is retired or not in MLflow.
+    """
+    check_serves(model, version, check)
+    current, judged = champion(ledger, model), judged_of(ledger, model, version)
+    known = {name: judged[name] for name in EVIDENCE if name in judged}
+    digest = digest_of(ledger, model, version) or (check or {}).get("digest")
+    return promote(
+        ledger,
+        registry,
+        model,
+        version,
+        expected=current.version if current else None,
+        actor=actor,
+        approved_by=actor,
+        reason=reason,
+        evidence={**known, "digest": digest, "check": dict(check) if check else None},
+    )
+
+
+def judged_of(ledger: "Ledger", model: str, version: str) -> Mapping[str, Any]:
+    """Return what was found out about a version when it was last judged; empty where it never was."""
+    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED], newest_first=True):
+        if event.payload["version"] == version:
+            return event.payload
+    return {}
+
+
 def unfinished_promotion(ledger: "Ledger", model: str, approval: Approval | None = None) -> "Event | None":
     """Return the latest `judged` event that may be promoted and of which nothing came: its run died before that."""
     return newest(ledger, model, Standing.PROMOTE, approval)
@@ -105,9 +145,13 @@ def recorded_digest(judged: Mapping[str, Any]) -> str | None:
 
 def digest_of(ledger: "Ledger", model: str, version: str) -> str | None:
     """Return the digest that was recorded of a version, the first time it was; None where there is none."""
-    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED, Kind.ROLLED_BACK]):
+    for event in ledger.events(model_stream(model), kinds=[Kind.JUDGED, *RELEASES]):
         if str(event.payload["version"]) == version:
-            found = recorded_digest(event.payload) or ((event.payload.get("check") or {}).get("digest"))
+            found = (
+                recorded_digest(event.payload)
+                or (event.payload.get("check") or {}).get("digest")
+                or (event.payload.get("evidence") or {}).get("digest")
+            )
             if found:
                 return str(found)
     return None
@@ -202,12 +246,18 @@ def _check_target(
             expected="no other release in the same minute",
             remedy="Look at: retrain registry history. Then name the version",
         )
-    if check is not None and check["status"] == GateStatus.FAIL:
-        raise PromotionRefusedError(
-            f"version {earlier.version} of {model} does not serve any more: {'; '.join(check['reasons'])}",
-            expected="a version that loads and answers",
-            remedy="Name another version, see: retrain registry history",
-        )
+    check_serves(model, earlier.version, check, "any more")
+
+
+def check_serves(model: str, version: str, check: Mapping[str, Any] | None, *words: str) -> None:
+    """Refuse a version that a check says does not load, or is not what was judged; None: nobody has looked."""
+    if check is None or check["status"] != GateStatus.FAIL:
+        return
+    raise PromotionRefusedError(
+        f"version {version} of {model} {' '.join(('does not serve', *words))}: {'; '.join(check['reasons'])}",
+        expected="a version that loads and answers",
+        remedy="Name another version, see: retrain registry history",
+    )
 
 
 def _entries(

@@ -37,6 +37,11 @@ class RegistryClient:
         """Return MLflow's model version, or None when there is no such version."""
         return self._ask(lambda client: client.get_model_version(model, version))
 
+    def model_uri(self, model: str, version: str) -> str | None:
+        """Return where the files of a version are, or None when there is no such version."""
+        found = self.version(model, version)
+        return None if found is None else uri_of(found)
+
     def aliases(self, model: str) -> dict[str, str]:
         """Return version by alias; empty when there is no such model."""
         found = self._ask(lambda client: client.get_registered_model(model))
@@ -92,3 +97,8 @@ def _twice(write: Any, *arguments: str) -> None:
         write(*arguments)
     except MlflowException:
         write(*arguments)
+
+
+def uri_of(version: Any) -> str:
+    """Return where the files of MLflow's model version are: the logged model, where the loop has registered it."""
+    return str(version.tags.get("retrain.model_uri") or f"models:/{version.name}/{version.version}")

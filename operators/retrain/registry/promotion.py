@@ -10,7 +10,7 @@ from retrain.exceptions import ChainBrokenError, PromotionRefusedError, Sequence
 from retrain.records import GateStatus, Verdict
 from retrain.records.streams import Kind, model_stream
 from retrain.registry.champions import Champion, champion, from_event
-from retrain.registry.client import RegistryClient
+from retrain.registry.client import RegistryClient, uri_of
 from retrain.registry.reconciliation import reconcile
 from retrain.registry.retirement import check_not_retired
 
@@ -68,7 +68,7 @@ def promote(
     payload = {
         "version": version,
         "run_id": found.run_id or found.tags.get("retrain.run_id"),
-        "model_uri": found.tags.get("retrain.model_uri") or f"models:/{model}/{version}",
+        "model_uri": uri_of(found),
         "reason": reason,
         "verdict": verdict.to_dict() if verdict is not None else None,
         "approved_by": approved_by,

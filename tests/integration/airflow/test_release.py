@@ -6,6 +6,7 @@ Real models in a real MLflow; the champion is untouched unless the test says oth
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from click.testing import CliRunner
 from retrain.cli.registry import command
 from retrain.exceptions import RegistryUnavailableError
 from retrain.ledger import Ledger
+from retrain.loop.release import digest_of
 from retrain.operators import (
     ModelGuardOperator,
     ModelPromoteOperator,
@@ -32,6 +34,7 @@ from retrain.operators import (
 )
 from retrain.records import GateStatus, ModelSpec, RollbackOn, Verdict
 from retrain.registry import RegistryClient, champion, credentials, promote
+from retrain.training.artifacts import digest
 from scripts.services.mlflow import MlflowServer, running_mlflow
 from scripts.services.processes import free_port
 from tests.support.airflow_tasks import connect, connect_ledger, context
@@ -362,6 +365,28 @@ def test_a_champion_that_does_not_serve_any_more_is_gone_back_from_unless_there_
     assert "does not serve" in noted["refused"]
     with pytest.raises(AirflowSkipException, match="No promotion"):
         guard()
+
+
+def test_a_person_promotes_only_what_loads_and_is_what_was_judged(released: Released) -> None:
+    where = ["--ledger", f"sqlite:///{released.root}/ledger.db", "--tracking-uri", released.registry.server.uri]
+    by_hand = ["promote", released.model, "1", "--reason", "better after all", "--actor", "bo", *where]
+    folder = released.registry.files(released.changes()[0]["model_uri"])
+    released.judge("1", "2", artifact_digest=digest(folder), partitions=["2024-01"])
+    (code,) = folder.rglob("features.py")
+    before, marker = code.read_bytes(), released.root / "ran"
+    code.write_bytes(f"open({str(marker)!r}, 'w')\n".encode() + before)
+    try:
+        refused = CliRunner().invoke(command, by_hand)
+    finally:
+        code.write_bytes(before)
+    assert re.search(r"version 1 .* does not serve: .*bytes are not those that were recorded", str(refused.exception))
+    assert not marker.exists()
+    assert released.champion() == "2"
+    assert "is now champion" in CliRunner().invoke(command, by_hand, catch_exceptions=False).output
+    evidence = released.changes()[-1]["evidence"]
+    assert (evidence["check"]["status"], evidence["digest"]) == ("pass", digest(folder))
+    assert evidence["partitions"] == ["2024-01"]
+    assert digest_of(released.ledger, released.model, "1") == digest(folder)
 
 
 def test_the_command_line_rolls_back_and_retires(released: Released) -> None:

@@ -223,7 +223,13 @@ def test_command_line_promotes_shows_and_reconciles(
         return result.output
 
     assert CliRunner().invoke(command, ["champion", model, *where]).exit_code == 1
-    assert "is now champion" in run("promote", model, "3", "--reason", "by hand", "--actor", "alice", *both)
+    assert f"no version of {model} was ever promoted" in run("history", model, *where)
+    by_hand = ["promote", model, "3", "--reason", "by hand", "--actor", "alice", *both]
+    refused = CliRunner().invoke(command, by_hand)
+    assert "version 3 of" in str(refused.exception)
+    assert "does not serve: artifact: the artifact of models:/m-3 cannot be read" in str(refused.exception)
+    assert champion(ledger, model) is None
+    assert "is now champion" in run(*by_hand, "--unchecked")
     assert "was already champion" in run("promote", model, "3", "--reason", "by hand", *both)
     assert json.loads(run("champion", model, "--json", *where))["approved_by"] == "alice"
     assert [change["version"] for change in json.loads(run("history", model, "--json", *where))] == ["3"]

@@ -60,7 +60,7 @@ def test_what_came_from_data_cannot_steer_a_terminal(told) -> None:
 
 def test_diff_shows_each_section(told) -> None:
     output = run(told, "diff", "returns", "1", "2").output
-    assert "data: 4 differ, 1 are the same" in output
+    assert "data: 4 differ, 1 is the same" in output
     assert "code: not known" in output
     assert "do not compare the models" in output
     document = json.loads(run(told, "diff", "returns", "1", "2", "--json").stdout)

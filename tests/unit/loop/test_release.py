@@ -74,6 +74,16 @@ def test_a_retired_version_is_passed_over_and_refused_by_name(ledger) -> None:
         rollback_target(ledger, "returns", "2")
 
 
+def test_a_version_that_nobody_knows_cannot_be_retired(ledger) -> None:
+    promote(ledger, "1")
+    judge(ledger, "10", "1", "fail")
+    with pytest.raises(PromotionRefusedError, match=r"no version 99 of returns. Expected one of 1, 10"):
+        retire(ledger, "returns", "99", reason="bad", actor="bo")
+    with pytest.raises(PromotionRefusedError, match=r"no version 1 of retruns"):
+        retire(ledger, "retruns", "1", reason="bad", actor="bo")
+    assert retire(ledger, "returns", "10", reason="bad", actor="bo").payload["version"] == "10"
+
+
 def test_the_champion_cannot_be_retired(ledger) -> None:
     promote(ledger, "1")
     with pytest.raises(PromotionRefusedError, match=r"version 1 is the champion.*rollback"):
