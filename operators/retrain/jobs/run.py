@@ -44,6 +44,11 @@ def run_job(request: JobRequest) -> JobResult:
     check_request(request)
     _no_telemetry()
     context = StepContext(request=request)
+    with context.closing:
+        return _run_steps(request, context)
+
+
+def _run_steps(request: JobRequest, context: StepContext) -> JobResult:
     cost: dict[str, StepCost] = {}
     for name in request.steps:
         log.info("step %s of %s starts", name, request.spec.model)

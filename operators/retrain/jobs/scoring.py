@@ -132,13 +132,15 @@ def _predicted(context: StepContext, model: Mapping[str, Any], frame: "pd.DataFr
 
 def _model(context: StepContext, model: Mapping[str, Any]) -> Any:
     """Load a model once per job, its files proven where their digest is known."""
-    from retrain.training import load_model
+    from retrain.training import load_model, release
 
     name = f"model {model['model_uri']}"
     if name not in context.frames:
-        context.frames[name] = load_model(
+        loaded = load_model(
             model["model_uri"], tracking_uri=context.tracking_uri("evaluate"), digest=model.get("digest")
         )
+        context.closing.callback(release, loaded)
+        context.frames[name] = loaded
     return context.frames[name]
 
 

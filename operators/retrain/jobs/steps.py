@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,13 +45,15 @@ UNKNOWN = "The champion was never judged here: its {what} is not known"
 class StepContext:
     """What a step is handed: the request, the outputs of the steps before it, and frames already read.
 
-    `reads` gathers what the steps have read of the user's data, for `JobResult.reads`.
+    `reads` gathers what the steps have read of the user's data, for `JobResult.reads`. `closing` is what is undone when
+    the job ends, in whatever way.
     """
 
     request: JobRequest
     outputs: dict[str, Any] = field(default_factory=dict)
     frames: dict[str, Any] = field(default_factory=dict)
     reads: list[DataRead] = field(default_factory=list)
+    closing: ExitStack = field(default_factory=ExitStack)
 
     @property
     def spec(self) -> ModelSpec:

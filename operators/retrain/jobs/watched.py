@@ -42,7 +42,7 @@ def scored_partition(context: StepContext, champion: Mapping[str, Any]) -> Score
 
 def _score(context: StepContext, champion: Mapping[str, Any]) -> Scored:
     from retrain.evaluation import get_metric
-    from retrain.training import load_model, predict_for_metric
+    from retrain.training import load_model, predict_for_metric, release
 
     frame = context.read(watched_ref(context), step="performance")
     target = context.spec.target
@@ -54,6 +54,7 @@ def _score(context: StepContext, champion: Mapping[str, Any]) -> Scored:
     model = load_model(
         champion["model_uri"], tracking_uri=context.tracking_uri("performance"), digest=champion.get("digest")
     )
+    context.closing.callback(release, model)
     predicted = predict_for_metric(model, rows, metric.takes, pii=context.spec.pii)
     return Scored(rows, None if known is None else rows[target], predicted, metric)
 

@@ -4,7 +4,7 @@ from retrain.training.contract import TrainingData, TrainOutcome
 from retrain.training.fitting import train
 from retrain.training.frames import FrameDigest, frame_digest, snapshot_frame
 from retrain.training.keys import training_key
-from retrain.training.scoring import kinds, load_model, predict, predict_for_metric
+from retrain.training.scoring import kinds, load_model, predict, predict_for_metric, release
 from retrain.training.usercode import code_digest, load_function
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "load_model",
     "predict",
     "predict_for_metric",
+    "release",
     "snapshot_frame",
     "train",
     "training_key",

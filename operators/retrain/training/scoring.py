@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TAKES = ("score", "label", "value", "proba")
+# MLflow's models have no hash by which they could be found in a table.
+_COPY = "_retrain_copy"
 _PICKLE = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
@@ -43,8 +45,18 @@ def load_model(model_uri: str, *, tracking_uri: str, digest: str | None = None) 
             shutil.rmtree(folder, ignore_errors=True)
             raise
         # A model may import from its folder for as long as it lives.
-        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        setattr(model, _COPY, weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True))
         return model
+
+
+def release(model: Any) -> None:
+    """Delete what `load_model` has copied for a model, which is not asked any more.
+
+    Otherwise that is done when the model is collected or the process ends; not every process of Airflow's ends in a way
+    that lets it.
+    """
+    if (delete := getattr(model, _COPY, None)) is not None:
+        delete()
 
 
 def predict(model: Any, frame: pd.DataFrame, *, pii: Collection[str] = ()) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The judging steps of a retraining, with real models on a real MLflow server."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,11 @@ class TestMlflow:
 
 
 class TestBenchmark:
-    def test_earlier_versions_are_compared_on_demand_and_decide_nothing(self, retraining: Retraining) -> None:
+    def test_earlier_versions_are_compared_on_demand_and_decide_nothing(
+        self, retraining: Retraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "temporary").mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
         first = retraining.done()
         champion = retraining.as_champion(first)
         held = retraining.project.partition("2024-12", orders(400, seed=99))
@@ -147,6 +152,8 @@ class TestBenchmark:
         assert kept["version_1"].equals(kept["champion"].rename("version_1"))
         assert not any("version_" in name for name in second["gate"]["slices"])
         assert second["gate"]["status"] == "pass"
+        # What was copied to be loaded is gone with the job, also where its process ends without tidying up.
+        assert not list((tmp_path / "temporary").glob("retrain-model-*"))
 
 
 class TestOwnFunctions:
