@@ -100,9 +100,7 @@ def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[
         for level, count in batch.items():
             everything[level] = everything.get(level, 0) + count
     rests = [{level: count - batch.get(level, 0) for level, count in everything.items()} for batch in counts[:-1]]
-    return [
-        statistics.contingency(rest, batch).effect for rest, batch in zip([*rests, everything], counts, strict=True)
-    ]
+    return [statistics.total_variation(rest, batch) for rest, batch in zip([*rests, everything], counts, strict=True)]
 
 
 def _unknown(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:

@@ -39,18 +39,13 @@ class Separation:
     columns: tuple[str, ...]
 
 
-def classify(
-    reference: Profile, current: Profile, limits: Thresholds, history: Sequence[Profile] = ()
-) -> Evidence | None:
-    """Return what a domain classifier finds in the samples; None with fewer than 300 rows or two columns.
-
-    With `history` the area must be unusual among those of past partitions against each other, too.
-    """
+def classify(reference: Profile, current: Profile, limits: Thresholds) -> Evidence | None:
+    """Return what a domain classifier finds in the samples; None with fewer than 300 rows or two columns."""
     names = _common(reference, current)
     if len(names) < 2 or min(_rows(reference, names), _rows(current, names)) < FEWEST_ROWS:
         return None
     found = separate([reference], [current], names)
-    evidence = Evidence(
+    return Evidence(
         column=found.columns[0],
         partner=found.columns[1],
         label=", ".join(found.columns[:3]),
@@ -61,8 +56,16 @@ def classify(
         floor=limits.classifier,
         p_value=found.p_value,
     )
+
+
+def among_past(evidence: Evidence, reference: Profile, current: Profile, history: Sequence[Profile]) -> Evidence:
+    """Raise the p-value to that of an ordinary partition: the area among those of past ones against each other.
+
+    That costs two fits for each of them, so ask it of what would be an alarm only.
+    """
+    names = _common(reference, current)
     past = [one for one in history if all(name in one.sample for name in names)][-MOST_PAST:]
-    if evidence.p_value >= limits.alpha or evidence.size < evidence.floor or len(past) < 2:
+    if len(past) < 2:
         return evidence
     rests = [[other for other in past if other is not one] for one in past]
     before = [separate(rest, [one], names).auc - 0.5 for rest, one in zip(rests, past, strict=True)]

@@ -9,7 +9,7 @@ from retrain.drift import wording
 from retrain.drift._threads import one_thread
 from retrain.drift.calibration import calibrate
 from retrain.drift.checks import duplicates, extra_columns, schema_checks
-from retrain.drift.classifier import classify
+from retrain.drift.classifier import among_past, classify
 from retrain.drift.dependence import dependence
 from retrain.drift.effects import effects
 from retrain.drift.evidence import CHECKS, WEIGHTS, Evidence, gather
@@ -63,13 +63,25 @@ def compare(
             together = dependence(*sides, limits, past)
             evidence = _adjusted([*evidence, together] if together else evidence)
             if not any(item.alarms(limits.alpha) for item in evidence):
-                hidden = classify(*sides, limits, past)
-                evidence = _adjusted([*evidence, hidden]) if hidden else evidence
+                evidence = _hidden(evidence, sides, limits, past)
     verdict = _verdict(reference, current, limits, faults, evidence, judged=judged)
     moved = [name for name in verdict.drivers if name not in {check.column for check in faults}]
     if moved and past:
         verdict = replace(verdict, shape=shape(reference, current, past, moved[0]))
     return replace(verdict, summary=wording.summary(verdict, reference))
+
+
+def _hidden(
+    evidence: list[Evidence], sides: tuple[Profile, Profile], limits: Thresholds, past: list[Profile]
+) -> list[Evidence]:
+    """Add what the classifier finds; the past, which can only raise its p-value, is asked where it would alarm."""
+    hidden = classify(*sides, limits)
+    if not hidden:
+        return evidence
+    found = _adjusted([*evidence, hidden])
+    if past and found[-1].alarms(limits.alpha):
+        found = _adjusted([*evidence, among_past(hidden, *sides, past)])
+    return found
 
 
 def _adjusted(evidence: list[Evidence]) -> list[Evidence]:

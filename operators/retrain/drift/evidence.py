@@ -61,7 +61,9 @@ WITHOUT_EDGES = 1.5
 # How much of the wider half's effect the other half has to show: a shift at one hard edge narrows one half only.
 BOTH_SIDES = 0.15
 # An effect in ranks, in standard deviations, that matters whatever the column's own unit says.
-LARGE = 0.3
+LARGE = 0.5
+# How much of the least shift that matters a value may be moved by before its row counts as differently distributed.
+SLACK = 0.5
 WIDER = 0.75
 
 
@@ -152,16 +154,28 @@ def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
     found = []
     for measure, test in NUMERIC.items():
         finding = test(rows_r, rows_c, grid) if measure in VALUED else test(rows_r, rows_c)
-        size = None
-        if measure == "location":
+        size, note = None, ""
+        if measure == "ks_d":
+            size = _beyond_slack(finding, (rows_r, rows_c, grid), limits)
+            if size < limits.ks_d <= finding.effect:
+                note = f"; {size:.3f} beyond a shift that does not matter"
+        elif measure == "location":
             finding, size = _tempered(finding, shift)
         elif measure == "scale":
             finding, size = _tempered(_mostly_wider(finding), _mostly_wider(spread))
             size = min(size, _both_sides(finding.effect, rows_r, rows_c))
-        found.append(_evidence(current.name, measure, finding, limits, size=size))
+        found.append(_evidence(current.name, measure, finding, limits, size=size, note=note))
     beyond = beyond_range(reference, current)
     # As above: where no row is beyond the range there is nothing to test, and no alpha to spend.
     return [*found, _evidence(current.name, "beyond_share", beyond, limits)] if beyond.effect else found
+
+
+def _beyond_slack(finding: Finding, sides: "tuple[Floats, Floats, Floats]", limits: Thresholds) -> float:
+    """Return what is left of the distance when values may be moved by half of the least shift that matters."""
+    # Slack only takes away: what is below the floor stays there.
+    if finding.effect < limits.ks_d:
+        return finding.effect
+    return statistics.ks_beyond(*sides, SLACK * limits.location * statistics.unit(*sides))
 
 
 def _tempered(ranks: Finding, unit: Finding) -> tuple[Finding, float]:

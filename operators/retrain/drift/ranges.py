@@ -18,7 +18,7 @@ _MARGIN_OF_RANGE = 0.05
 
 def beyond_range(reference: ColumnProfile, current: ColumnProfile) -> Finding:
     """Test whether rows lie beyond the reference's range; the effect is their share of the current rows."""
-    outside = _outside(current, [reference])
+    outside = _outside(current, [_reach(reference)])
     share = sum(outside) / current.values
     rows = current.evidence_rows
     counts = [int(count * rows / current.values) for count in outside]
@@ -28,19 +28,28 @@ def beyond_range(reference: ColumnProfile, current: ColumnProfile) -> Finding:
 
 def beyond_others(past: Sequence[ColumnProfile], current: ColumnProfile) -> list[float]:
     """Return the share of each past column's rows beyond all other past ones and, last, of the current one's."""
+    reaches = [_reach(column) for column in past]
     shares = []
     for index, column in enumerate(past):
-        others = [other for place, other in enumerate(past) if place != index]
+        others = reaches[:index] + reaches[index + 1 :]
         shares.append(sum(_outside(column, others)) / column.values)
-    return [*shares, sum(_outside(current, past)) / current.values]
+    return [*shares, sum(_outside(current, reaches)) / current.values]
 
 
-def _outside(column: ColumnProfile, known: Sequence[ColumnProfile]) -> tuple[int, int]:
+def _reach(column: ColumnProfile) -> tuple[float, float, float]:
+    """Return the least value, the largest and the margin: reading a sketch once is enough, however many ask."""
+    return (*_ends(column), _margin(column))
+
+
+def _outside(column: ColumnProfile, known: Sequence[tuple[float, float, float]]) -> tuple[int, int]:
     """Count the rows certainly below and above all that is known, by more than the margin."""
     if not known:
         return 0, 0
-    margin = max(map(_margin, known))
-    low, high = min(_ends(one)[0] for one in known) - margin, max(_ends(one)[1] for one in known) + margin
+    lows, highs, margins = zip(*known, strict=True)
+    low, high = min(lows) - max(margins), max(highs) + max(margins)
+    least, most = _ends(column)
+    if column.minimum is not None and low <= least and most <= high:
+        return 0, 0
     below = above = 0
     values, at, between = column.sketch.values, column.sketch.at, column.sketch.below
     for index, value in enumerate(values):
@@ -57,10 +66,10 @@ def _ends(column: ColumnProfile) -> tuple[float, float]:
 
 def _margin(column: ColumnProfile) -> float:
     quarters: list[float] = []
-    seen = 0
+    seen, rows = 0, column.sketch.rows
     for value, at, below in zip(column.sketch.values, column.sketch.at, column.sketch.below, strict=True):
         seen += at + below
-        while len(quarters) < 2 and seen >= (0.25, 0.75)[len(quarters)] * column.sketch.rows:
+        while len(quarters) < 2 and seen >= (0.25, 0.75)[len(quarters)] * rows:
             quarters.append(value)
     low, high = _ends(column)
     spread = quarters[1] - quarters[0] if len(quarters) == 2 else 0.0

@@ -178,6 +178,43 @@ def test_a_tiny_shift_at_a_hard_edge_or_under_a_heavy_tail_is_no_drift(draw):
         assert verdict.status == "ok", verdict.summary
 
 
+@pytest.mark.parametrize("rows", [1_000, 20_000])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda generator, rows: (generator.pareto(2.5, rows) + 1) * 10,
+        lambda generator, rows: generator.lognormal(5, 1.2, rows),
+        lambda generator, rows: generator.gamma(0.5, 3, rows),
+        lambda generator, rows: 100 * generator.weibull(0.7, rows),
+    ],
+    ids=["pareto", "lognormal", "gamma", "weibull"],
+)
+def test_a_shift_of_three_hundredths_of_a_deviation_is_no_drift_where_it_moves_many_ranks(draw, rows):
+    deviation = draw(np.random.default_rng(9), 100_000).std()
+    statuses = {0.03: [], 0.2: []}
+    for seed in range(5):
+        generator = np.random.default_rng([seed, rows])
+        before = drift.profile(pd.DataFrame({"amount": draw(generator, rows)}))
+        for shift, found in statuses.items():
+            moved = pd.DataFrame({"amount": draw(generator, rows) + shift * deviation})
+            found.append(drift.compare(before, drift.profile(moved)).status)
+    # One column alone has all of alpha to itself.
+    assert statuses[0.03].count("drift") <= 1
+    assert statuses[0.2].count("drift") == 5
+
+
+def test_a_moved_mode_is_drift_by_the_distance_alone():
+    generator = np.random.default_rng(3)
+    low, high = generator.normal(-5, 0.5, (2, 1000)), generator.normal(5, 0.5, (2, 1000))
+    sides = [
+        pd.DataFrame({"x": np.where(generator.random(1000) < share, low[side], high[side])})
+        for side, share in ((0, 0.5), (1, 0.65))
+    ]
+    verdict = drift.compare(*sides)
+    assert verdict.status == "drift"
+    assert "KS D" in verdict.columns["x"].reason
+
+
 def test_one_row_is_inconclusive_and_says_how_many_would_do(reference, make_table):
     verdict = drift.compare(reference, drift.profile(make_table(1000, 2).iloc[:1]))
     assert (verdict.status, verdict.rows_needed) == ("inconclusive", 50)

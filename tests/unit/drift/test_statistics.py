@@ -158,7 +158,7 @@ def test_a_trend_to_rare_levels_is_seen_where_chi_square_is_not():
     after = {f"v{level}": 120 - 6 * level for level in range(12)}
     found = statistics.contingency(before, after)
     table = [list(before.values()), list(after.values())]
-    assert found.name == "chi_square_and_trend"
+    assert found.name == "chi_square_trend_level"
     assert found.p_value < 0.1 * stats.chi2_contingency(table, correction=False).pvalue
 
 
@@ -168,3 +168,47 @@ def test_adjusted_p_values_with_equal_weights_are_holms():
 
 def test_a_heavier_test_is_adjusted_less():
     assert statistics.adjust([0.01, 0.5], [3, 1])[0] < statistics.adjust([0.01, 0.5], [1, 3])[0]
+
+
+def test_one_level_of_many_that_gains_a_tenth_of_the_rows_is_seen():
+    shares = 1 / np.arange(1, 51)
+    shares /= shares.sum()
+    moved = shares * (1 - 0.1 / (1 - shares[0]))
+    moved[0] = shares[0] + 0.1
+    names = [f"v{level:02d}" for level in range(50)]
+    seen, false = 0, 0
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        draws = [
+            dict(zip(names, generator.multinomial(1000, p).tolist(), strict=True)) for p in (shares, shares, moved)
+        ]
+        false += statistics.contingency(draws[0], draws[1]).p_value < 0.01
+        seen += statistics.contingency(draws[0], draws[2]).p_value < 0.001
+    assert false <= 2
+    assert seen >= 22
+
+
+@given(st.dictionaries(st.integers(-40, 40), st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1))
+@settings(max_examples=60, deadline=None)
+def test_distance_with_slack_is_that_of_the_shifted_distribution_functions(counts):
+    sides = [np.repeat(list(counts), [pair[side] for pair in counts.values()]).astype(float) for side in (0, 1)]
+    if not all(side.size for side in sides):
+        return
+    grid = shared_grid([QuantileSketch.of(side) for side in sides])
+    both = [cells(QuantileSketch.of(side), grid) for side in sides]
+    everywhere = np.arange(-50, 50, 0.25)
+    reference, current = (stats.ecdf(side).cdf.evaluate for side in sides)
+    expected = max(
+        np.max(current(everywhere) - reference(everywhere + 1.5)),
+        np.max(reference(everywhere) - current(everywhere + 1.5)),
+    )
+    assert statistics.ks_beyond(*both, grid, 1.5) == pytest.approx(max(0.0, expected))
+    assert statistics.ks_beyond(*both, grid, 0.0) == pytest.approx(statistics.ks_distance(*both))
+
+
+def test_a_sentinel_on_both_sides_does_not_make_the_unit_large():
+    generator = np.random.default_rng(1)
+    sides = [np.where(generator.random(1000) < 0.03, -9999.0, generator.normal(20, 5, 1000)) for _ in range(2)]
+    grid = shared_grid([QuantileSketch.of(side) for side in sides])
+    both = [cells(QuantileSketch.of(side), grid) for side in sides]
+    assert 5 < statistics.unit(*both, grid) < 12
