@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from retrain.drift.duplicates import excess
 from retrain.drift.profiles import MIXED, ColumnProfile, Kind, Profile
+from retrain.drift.tables import level_name
 from retrain.records import Check, CheckLevel
 
 # Chance, on an unchanged column, that so uniform a batch comes up all the same.
@@ -98,7 +99,10 @@ def _constant(reference: ColumnProfile, current: ColumnProfile) -> Check | None:
     if current.private or reference.private:
         return None
     if current.kind is Kind.NUMERIC and current.minimum is not None:
-        value, rows_before = f"{current.minimum}", dict(zip(reference.sketch.values, reference.sketch.at, strict=True))
+        value, rows_before = (
+            level_name(current.minimum, "number"),
+            dict(zip(reference.sketch.values, reference.sketch.at, strict=True)),
+        )
         before = rows_before.get(float(current.minimum), 0)
     elif current.counts:
         value = next(iter(current.counts))

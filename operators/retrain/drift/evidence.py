@@ -65,6 +65,8 @@ LARGE = 0.5
 # How much of the least shift that matters a value may be moved by before its row counts as differently distributed.
 SLACK = 0.5
 WIDER = 0.75
+# New levels that are named, and how much of a long one is shown.
+NAMED, LONGEST = 3, 40
 
 
 @dataclass(frozen=True)
@@ -213,12 +215,20 @@ def _categorical(reference: ColumnProfile, current: ColumnProfile, limits: Thres
     test = statistics.contingency(counts_r, counts_c)
     noise = statistics.sampling_variation(counts_r, counts_c)
     size = math.sqrt(max(0.0, test.effect**2 - noise**2))
-    note = f"; {noise:.3f} of it is to be expected from samples of this size"
+    note = f"; {noise:.1%} is to be expected of samples of this size"
     found = [_evidence(current.name, "total_variation", test, limits, size=size, note=note)]
     if not reference.other:
         unknown = statistics.unknown_levels(reference.counts, {**current.counts, **_rest(current)})
-        found.append(_evidence(current.name, "unknown_share", unknown, limits))
+        found.append(_evidence(current.name, "unknown_share", unknown, limits, note=_new_levels(reference, current)))
     return found
+
+
+def _new_levels(reference: ColumnProfile, current: ColumnProfile) -> str:
+    """Name the most frequent of the levels that the reference never showed."""
+    fresh = sorted((-count, level) for level, count in current.counts.items() if level not in reference.counts)
+    named = ", ".join(repr(level if len(level) <= LONGEST else f"{level[:LONGEST]}...") for _, level in fresh[:NAMED])
+    more = f" and {len(fresh) - NAMED} more" if len(fresh) > NAMED else ""
+    return f"; new: {named}{more}" if fresh else ""
 
 
 def _rest(column: ColumnProfile) -> dict[str, int]:

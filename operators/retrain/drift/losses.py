@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # Below this the normal approximation to a mean of 0/1 losses is not to be trusted.
 MIN_ROWS = 30
 STANDARDISED_FLOOR = 0.05
+# Beyond it a variance is no number any more.
+LARGEST = 1e150
 
 
 def performance(
@@ -26,7 +28,8 @@ def performance(
 
     Losses are 1-d, one number per labelled row, lower is better (0/1, log loss, squared error, ...). One-sided Welch
     test at `confidence` (0.99: at most one false alarm in a hundred), and a rise of at least `min_effect` in the unit
-    of the losses; by default 0.05 of their standard deviation, which is 2 points where one row in five is wrong.
+    of the losses; by default 0.05 of their standard deviation, which is 2 points where one row in five is wrong. The
+    rise has to be significant by the variance of both sides together, too: that differs where one side is small.
     Raises DataError for losses that are not finite or not 1-d.
     """
     import numpy as np
@@ -59,7 +62,12 @@ def _p_worse(reference: "NDArray[np.float64]", current: "NDArray[np.float64]") -
     if np.ptp(reference) == 0 and np.ptp(current) == 0:
         # Nothing varies: Welch's statistic is not defined, and any rise is a certain one.
         return 0.0 if current[0] > reference[0] else 1.0
-    return float(stats.ttest_ind(current, reference, equal_var=False, alternative="greater").pvalue)
+    # A few losses with a heavy tail seldom show it, and are too sure of their own mean: then the variance of both sides
+    # together counts. With as many rows on both sides it is the same statistic.
+    return max(
+        float(stats.ttest_ind(current, reference, equal_var=equal, alternative="greater").pvalue)
+        for equal in (False, True)
+    )
 
 
 def _reason(status: PerformanceStatus, difference: float, p_value: float, floor: float, confidence: float) -> str:
@@ -78,7 +86,13 @@ def as_losses(losses: Any, side: str) -> "NDArray[np.float64]":
     """Return losses as a 1-d array of finite numbers; DataError where they are not."""
     import numpy as np
 
-    array = np.asarray(losses, dtype=np.float64)
+    given = np.asarray(losses)
+    try:
+        if given.dtype.kind in "cmMUS":
+            raise TypeError(f"they are of type {given.dtype}")
+        array = np.asarray(losses, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the {side} losses are not numbers: {error}", expected="one number per row") from error
     if array.ndim != 1:
         raise DataError(f"the {side} losses have shape {array.shape}", expected="one number per row (1-d)")
     if bad := int((~np.isfinite(array)).sum()):
@@ -87,4 +101,6 @@ def as_losses(losses: Any, side: str) -> "NDArray[np.float64]":
             expected="finite numbers",
             remedy="leave rows without a label out, and clip probabilities before taking a log loss",
         )
+    if len(array) and (largest := float(np.abs(array).max())) > LARGEST:
+        raise DataError(f"the {side} losses go up to {largest:.3g}", expected=f"at most {LARGEST:g}")
     return array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.drift.duplicates import Duplicates
 from retrain.drift.profiles import LEVELS, ColumnProfile, Kind, Profile, looks_like_text
 from retrain.drift.sketch import QuantileSketch
-from retrain.drift.tables import Options, iso, plain, sample_size
+from retrain.drift.tables import Options, iso, plain, sample_size, utf8
 from retrain.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -133,12 +133,20 @@ def _levels(values: "pd.Series", base: dict[str, Any], *, as_levels: bool) -> Co
 
 def _named(values: "pd.Series", family: str) -> "pd.Series":
     """Give each level one name, however the number or flag behind it is stored."""
+    import pandas as pd
+
     if family == "number":
         return values.astype("float64").map(lambda value: str(int(value)) if value.is_integer() else repr(value))
     if family == "boolean":
         return values.astype("bool").map({True: "True", False: "False"})
+    if isinstance(values.dtype, pd.StringDtype):
+        return values
     # Also lists and other objects that cannot be counted by themselves.
-    return values.astype("object").map(str)
+    return pd.Series([_text(value) for value in values.astype("object")], dtype="object")
+
+
+def _text(value: Any) -> str:
+    return utf8(str(value.tolist() if hasattr(value, "tolist") else value))
 
 
 def _datetime(values: "pd.Series", base: dict[str, Any]) -> ColumnProfile:
@@ -165,15 +173,16 @@ def _duplicates(columns: "Sequence[pd.Series]") -> Duplicates:
 
 
 def _hashes(column: "pd.Series") -> Any:
+    import numpy as np
     from pandas.util import hash_array, hash_pandas_object
 
     if column.dtype.kind in "iufb":
         return hash_array(column.to_numpy())
     try:
         return hash_pandas_object(column, index=False).to_numpy()
-    except TypeError:
-        # Lists and other objects that cannot be hashed by themselves.
-        return hash_pandas_object(column.astype("object").map(str), index=False).to_numpy()
+    except (TypeError, UnicodeEncodeError):
+        # Lists and other objects that cannot be hashed by themselves; text that is no UTF-8.
+        return hash_array(np.array([_text(value) for value in column.astype("object")], dtype=object))
 
 
 def _sample(

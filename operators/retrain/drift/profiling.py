@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrain.drift.profiles import Profile
 from retrain.drift.tables import Options
-from retrain.exceptions import MissingColumnError, UnreadableDataError
+from retrain.exceptions import DataError, MissingColumnError, UnreadableDataError
 from retrain.records import DataRef
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ def _profile_together(batch: "Sequence[Source]", options: Options) -> Iterator[P
     if len(batch) > 1:
         for source in batch:
             yield from _profile_together([source], options)
-    else:
+    elif _is_file(batch[0]):
         yield profile_frame(_read(batch[0], options), options)
+    else:
+        yield profile_frame(_frame(batch[0]), options)
 
 
 def _streamed(batch: "Sequence[Any]", options: Options) -> Profile:
@@ -161,6 +163,18 @@ def _read(source: "Source", options: Options) -> "pd.DataFrame":
     except MissingColumnError:
         # A dropped column is for the verdict to name; the others are still worth a profile.
         return read(source)
+
+
+def _frame(source: Any) -> "pd.DataFrame":
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        return source
+    raise DataError(
+        f"a source is of type {type(source).__name__}",
+        expected="a pandas DataFrame, a path or URI, a DataRef, or a list of them",
+        remedy="call its to_pandas()" if hasattr(source, "to_pandas") else None,
+    )
 
 
 def _parts(source: Any) -> Iterator[Any]:

@@ -200,10 +200,13 @@ def moments(rows: int, total: float | None, squares: float | None, centre: float
 
 def plain(value: Any) -> Any:
     """Turn a cell into a JSON value; an infinite one into None."""
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool):
         return value
-    if hasattr(value, "item"):
-        value = value.item()
+    if isinstance(value, str):
+        return utf8(value)
+    if hasattr(value, "tolist"):
+        # A number of NumPy's own; or an array, which is how pandas reads lists from Parquet.
+        value = value.tolist()
     if isinstance(value, int | float):
         return value if math.isfinite(value) else None
     return iso(value)
@@ -211,7 +214,12 @@ def plain(value: Any) -> Any:
 
 def iso(value: Any) -> str:
     """Return ISO 8601 where there is one, else the value as text."""
-    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+    return utf8(str(value.isoformat()) if hasattr(value, "isoformat") else str(value))
+
+
+def utf8(text: str) -> str:
+    """Return text that can be written as UTF-8: half of a surrogate pair, alone, is escaped."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _groups(fields: Sequence[Field]) -> Iterator[Sequence[Field]]:

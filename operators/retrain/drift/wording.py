@@ -16,7 +16,7 @@ _PHRASES = {
     "missing_share": "{effect:+.1%} of the rows missing",
     "infinite_share": "{effect:+.1%} of the rows infinite",
     "outlier_share": "{effect:+.1%} of the rows beyond the reference's outer 0.5% on either side",
-    "range_share": "{effect:.1%} of the rows further out than three times the reference's extreme",
+    "range_share": "{effect:.1%} of the rows three times as far from the reference's median as its extreme",
     "beyond_share": "{effect:.1%} of the rows beyond all values that the reference held",
     "unknown_share": "{effect:.1%} more rows than expected with categories the reference never showed",
 }
@@ -27,7 +27,7 @@ _PHRASES_OF_PAIRS = {
     "association": "association of {label} changed by {effect:+.2f}",
 }
 _NOT_JUDGED = {
-    Kind.DATETIME: "a datetime differs from batch to batch by its nature: recorded, not judged",
+    Kind.DATETIME: "a datetime (or a span of time) differs from batch to batch by its nature: recorded, not judged",
     Kind.TEXT: "too many different values to compare (identifiers or text): recorded, not judged",
     Kind.EMPTY: "there is no value in the reference: recorded, not judged",
 }
@@ -58,12 +58,14 @@ def not_judged(column: ColumnProfile) -> str:
 
 def summary(verdict: DriftVerdict, reference: Profile) -> str:
     """Return one paragraph on the whole table."""
-    rows = f"{verdict.current_rows:,} rows against a reference of {verdict.reference_rows:,}"
+    rows = f"{_rows(verdict.current_rows)} against a reference of {verdict.reference_rows:,}"
+    extra = [check.column for check in verdict.checks if check.name == "extra_column" and check.column]
+    new = f" Not in the reference, and not judged: {_listing(extra)}." if extra else ""
     if verdict.status is DriftStatus.INCONCLUSIVE:
-        return f"Too few rows to judge: {rows}. At least {verdict.rows_needed:,} are needed on either side."
+        return f"Too few rows to judge: {rows}. At least {verdict.rows_needed:,} are needed on either side.{new}"
     tested = sum(1 for column in verdict.columns.values() if column.test or column.status is DriftStatus.DRIFT)
     if verdict.status is DriftStatus.OK:
-        return f"No drift: in {rows}, none of the {tested} judged columns differs both really and materially."
+        return _no_drift(rows, tested) + new
     severity = f", severity {verdict.severity}" if verdict.severity else ""
     shape = f", {verdict.shape}" if verdict.shape else ""
     parts = [f"Drift of {' and '.join(verdict.kinds) or 'the table'}{severity}{shape}: {rows}."]
@@ -76,7 +78,19 @@ def summary(verdict: DriftVerdict, reference: Profile) -> str:
         parts.append(f"Also drifted: {_listing(verdict.drivers[len(shown) :])}.")
     if verdict.drivers:
         parts.append(f"{len(verdict.drivers)} of {tested} judged columns drifted.")
-    return " ".join(parts)
+    return " ".join(parts) + new
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _no_drift(rows: str, tested: int) -> str:
+    if not tested:
+        return f"No fault: {rows}. No column has values to compare (times, identifiers, private or empty ones)."
+    if tested == 1:
+        return f"No drift: in {rows}, the one judged column does not differ both really and materially."
+    return f"No drift: in {rows}, none of the {tested} judged columns differs both really and materially."
 
 
 def _listing(items: Sequence[str]) -> str:

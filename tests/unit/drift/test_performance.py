@@ -78,3 +78,21 @@ def test_a_confidence_outside_its_range_is_named():
 def test_the_verdict_survives_json():
     verdict = drift.performance(losses(0.2, 500, 0), losses(0.4, 500, 1))
     assert PerformanceVerdict.from_dict(verdict.to_dict()) == verdict
+
+
+@pytest.mark.parametrize("losses", [["a"] * 50, (x for x in [1.0] * 50), np.full(50, 1 + 1j), None])
+def test_losses_that_are_no_numbers_are_named(losses):
+    with pytest.raises(DataError, match="current losses"):
+        drift.performance(np.ones(50), losses)
+
+
+def test_losses_too_large_to_square_are_named():
+    with pytest.raises(DataError, match=r"go up to 1e\+300"):
+        drift.performance(np.ones(50), np.full(50, 1e300))
+
+
+@pytest.mark.parametrize(("before", "after"), [(200, 5_000), (5_000, 200)])
+def test_heavy_tails_are_no_decay_where_one_side_is_small(before, after):
+    generator = np.random.default_rng(1)
+    draws = [(generator.standard_t(3, before) ** 2, generator.standard_t(3, after) ** 2) for _ in range(300)]
+    assert sum(drift.performance(*draw).status == "decay" for draw in draws) <= 9
