@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from retrain.drift import statistics
+from retrain.drift import levels, statistics
 from retrain.drift.evidence import NUMERIC, VALUED, Evidence, level_counts
 from retrain.drift.profiles import ColumnProfile, Kind, Profile
 from retrain.drift.ranges import beyond_others
@@ -100,7 +100,7 @@ def _categorical(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[
         for level, count in batch.items():
             everything[level] = everything.get(level, 0) + count
     rests = [{level: count - batch.get(level, 0) for level, count in everything.items()} for batch in counts[:-1]]
-    return [statistics.total_variation(rest, batch) for rest, batch in zip([*rests, everything], counts, strict=True)]
+    return [levels.total_variation(rest, batch) for rest, batch in zip([*rests, everything], counts, strict=True)]
 
 
 def _unknown(current: ColumnProfile, past: Sequence[ColumnProfile]) -> list[float]:

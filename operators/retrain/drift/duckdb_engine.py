@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from retrain.drift.duckdb_csv import as_parquet, quoted, text
 from retrain.drift.duckdb_repeats import count_repeats, up_to
 from retrain.drift.duplicates import Duplicates
 from retrain.drift.profiles import LEVELS, Profile
@@ -51,8 +52,6 @@ _NAMES = {
     "VARCHAR": "str",
     "BOOLEAN": "bool",
 }
-# What pandas takes for a missing value in CSV, so that a large file reads like a small one.
-_CSV_NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "n/a", "#N/A", "<NA>", "-NaN", "-nan", "1.#QNAN")
 # Columns that Parquet scans have without any file holding them: a row's place.
 _PLACE = ("file_row_number", "file_index")
 _ROW = "(file_index::BIGINT * 1099511627776 + file_row_number)"
@@ -103,13 +102,7 @@ def _parquet(connection: Any, paths: Sequence[str], *, csv: bool) -> Iterator[Se
         yield paths
         return
     with tempfile.TemporaryDirectory(prefix="retrain-csv-") as folder:
-        made = os.path.join(folder, "table.parquet")
-        nulls = ", ".join(map(_text, _CSV_NULLS))
-        # Dates stay text, as they do in a small file that pandas reads.
-        types = "['BOOLEAN', 'BIGINT', 'DOUBLE', 'VARCHAR']"
-        read = f"read_csv({_text(paths[0])}, header=true, delim=',', nullstr=[{nulls}], auto_type_candidates={types})"
-        connection.execute(f"COPY (SELECT * FROM {read}) TO {_text(made)} (FORMAT parquet)")  # noqa: S608
-        yield [made]
+        yield [as_parquet(connection, paths[0], folder)]
 
 
 class DuckTable:
@@ -117,7 +110,7 @@ class DuckTable:
 
     def __init__(self, connection: Any, paths: Sequence[str], names: Sequence[str] | None) -> None:
         self._connection = connection
-        self._relation = f"read_parquet([{', '.join(map(_text, paths))}])"
+        self._relation = f"read_parquet([{', '.join(map(text, paths))}])"
         connection.execute("SET preserve_insertion_order=false")
         described = connection.execute(f"DESCRIBE SELECT * FROM {self._relation}").fetchall()  # noqa: S608
         self._types = {str(row[0]): str(row[1]) for row in described}
@@ -182,7 +175,7 @@ class DuckTable:
 
     def levels(self, field: Field) -> tuple[list[tuple[str, int]], int]:
         """Count one column's levels."""
-        there, level = f"{_quoted(field.name)} IS NOT NULL", f"{_quoted(field.name)}::VARCHAR"
+        there, level = f"{quoted(field.name)} IS NOT NULL", f"{quoted(field.name)}::VARCHAR"
         if field.family == "number":
             there, level = f"{there} AND NOT isnan({self._number(field)})", self._number(field)
         counts = f"SELECT {level} AS level, count(*) AS n FROM {self._relation} WHERE {there} GROUP BY 1"  # noqa: S608
@@ -192,11 +185,11 @@ class DuckTable:
 
     def duplicates(self, fields: Sequence[Field]) -> Duplicates | None:
         """Look for them by hashes."""
-        columns = [_quoted(field.name) for field in fields]
+        columns = [quoted(field.name) for field in fields]
         return count_repeats(self._connection, self._relation, _ROW, columns, self.rows)
 
     def _aggregates(self, field: Field, centre: float) -> list[str]:
-        name = _quoted(field.name)
+        name = quoted(field.name)
         distinct = f"approx_count_distinct({name})"
         if field.numeric:
             # Of fractions the draw tells how many differ, as nearly all of them do or very few.
@@ -218,12 +211,12 @@ class DuckTable:
 
     def _number(self, field: Field) -> str:
         """The column as a floating-point expression."""
-        return _quoted(field.name) if self._types[field.name] == "DOUBLE" else f"{_quoted(field.name)}::DOUBLE"
+        return quoted(field.name) if self._types[field.name] == "DOUBLE" else f"{quoted(field.name)}::DOUBLE"
 
     def _plain(self, field: Field) -> str:
         """The column as a type that Arrow and JSON have."""
         kind = self._types[field.name]
-        return self._number(field) if kind.startswith("DECIMAL") or "HUGEINT" in kind else _quoted(field.name)
+        return self._number(field) if kind.startswith("DECIMAL") or "HUGEINT" in kind else quoted(field.name)
 
     def _one(self, *asked: str) -> tuple[Any, ...]:
         # Column names and paths are quoted where they are put in; nothing else comes from outside.
@@ -281,11 +274,3 @@ def _cells(column: Any) -> tuple[Any, ...]:
     cells = column.to_pylist()
     as_they_are = of.is_integer(column.type) or of.is_string(column.type) or of.is_boolean(column.type)
     return tuple(cells) if as_they_are else tuple(map(plain, cells))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from retrain.drift import statistics
+from retrain.drift import levels, statistics
 from retrain.drift.effects import govern
 from retrain.drift.profiles import ColumnProfile, Kind
 from retrain.drift.ranges import beyond_range
@@ -212,13 +212,13 @@ def _both_sides(effect: float, reference: "Floats", current: "Floats") -> float:
 
 def _categorical(reference: ColumnProfile, current: ColumnProfile, limits: Thresholds) -> list[Evidence]:
     counts_r, counts_c = level_counts(reference, current), level_counts(current, reference)
-    test = statistics.contingency(counts_r, counts_c)
-    noise = statistics.sampling_variation(counts_r, counts_c)
+    test = levels.contingency(counts_r, counts_c)
+    noise = levels.sampling_variation(counts_r, counts_c)
     size = math.sqrt(max(0.0, test.effect**2 - noise**2))
     note = f"; {noise:.1%} is to be expected of samples of this size"
     found = [_evidence(current.name, "total_variation", test, limits, size=size, note=note)]
     if not reference.other:
-        unknown = statistics.unknown_levels(reference.counts, {**current.counts, **_rest(current)})
+        unknown = levels.unknown_levels(reference.counts, {**current.counts, **_rest(current)})
         found.append(_evidence(current.name, "unknown_share", unknown, limits, note=_new_levels(reference, current)))
     return found
 

@@ -7,7 +7,7 @@ scores for numbers, the total variation distance for levels. The words are those
 import itertools
 from collections.abc import Sequence
 
-from retrain.drift import statistics
+from retrain.drift import levels, statistics
 from retrain.drift.evidence import level_counts
 from retrain.drift.profiles import ColumnProfile, Kind, Profile
 from retrain.drift.sketch import cells, shared_grid
@@ -81,5 +81,5 @@ def _distance(reference: ColumnProfile, other: ColumnProfile, measure: str) -> f
         return _MEASURES[measure](cells(reference.sketch, grid), cells(other.sketch, grid)).effect
     if reference.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
         counts = level_counts(reference, other), level_counts(other, reference)
-        return max(0.0, statistics.contingency(*counts).effect - statistics.sampling_variation(*counts))
+        return max(0.0, levels.contingency(*counts).effect - levels.sampling_variation(*counts))
     return None

@@ -115,15 +115,27 @@ def test_names_that_differ_in_case_only_stay_apart(tmp_path):
 
 
 def test_a_large_csv_reads_like_a_small_one(make_table, tmp_path, monkeypatch):
-    table = make_table(300, 1).assign(day="2013-01-01", some=["NA", "x", None] * 100)
+    table = make_table(300, 1).assign(
+        day="2013-01-01",
+        some=["NA", "x", None] * 100,
+        code=[f"{row % 7:05d}" for row in range(300)],
+        amount=[f"{row % 7:05d}.5" for row in range(300)],
+        words=["yes", "no", "yes"] * 100,
+        always="yes",
+        switch=["true", "false", None] * 100,
+        mixed=["007", "x", "1"] * 100,
+        letters=["t", "f", "t"] * 100,
+        nothing=None,
+    )
     table.to_csv(tmp_path / "x.csv", index=False)
     small = drift.profile(tmp_path / "x.csv")
     monkeypatch.setattr(profiling, "LARGE_CSV", 0)
     large = drift.profile(tmp_path / "x.csv")
     for name, column in small.columns.items():
         other = large.columns[name]
-        facts = [(one.kind, one.nulls, one.counts, one.distinct) for one in (column, other)]
+        facts = [(one.values and one.family, one.nulls, one.counts, one.distinct) for one in (column, other)]
         assert facts[0] == facts[1], name
+    assert drift.compare(small, large).checks == ()
 
 
 def test_a_profile_of_the_first_version_still_loads(make_table):
