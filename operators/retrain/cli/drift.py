@@ -196,6 +196,8 @@ def _show(verdict: "DriftVerdict") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from retrain.drift.wording import NAMED_DRIVERS
+
     console = Console()
     style = _STYLES[verdict.status]
     console.print(f"[bold {style}]{verdict.status}[/]  {escape(verdict.summary)}")
@@ -206,5 +208,8 @@ def _show(verdict: "DriftVerdict") -> None:
         effect = "" if column.effect is None else f"{column.effect:.3f} {column.effect_name}"
         p_value = "" if column.p_value is None else f"{column.p_value:.2g}"
         status = f"[{_STYLES[column.status]}]{column.status}[/]"
-        table.add_row(escape(name), status, effect, p_value, column.test or "", escape(column.reason))
+        # Those of the first drivers are in the summary, and of a column that is well the numbers say it all.
+        unsaid = name in verdict.drivers[NAMED_DRIVERS:] or not (column.test or name in verdict.drivers)
+        why = column.reason if unsaid else ""
+        table.add_row(escape(name), status, effect, p_value, column.test or "", escape(why))
     console.print(table)
