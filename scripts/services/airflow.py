@@ -4,6 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -88,12 +89,13 @@ class Airflow:
 
         wait_for("Airflow to be healthy", healthy, list(self.servers.values()), seconds=seconds)
 
-    def stop(self) -> None:
-        """Stop everything."""
+    def stop(self, seconds: float = 15) -> None:
+        """Stop everything; what has not ended after so many seconds is killed."""
         for server in self.servers.values():
             server.ask_to_stop()  # all at once: they end side by side
+        end = time.monotonic() + seconds
         for server in self.servers.values():
-            server.wait_or_kill()
+            server.wait_or_kill(max(0.0, end - time.monotonic()))
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API and return its JSON; RefusedError with what it said when it refuses."""

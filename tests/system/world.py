@@ -351,7 +351,8 @@ def running_world(
         if mlflow:
             world.start_mlflow()
         migrated.result()
-        stack.callback(airflow.stop)
+        # A triggerer takes its time to end; nothing of what it still does is wanted.
+        stack.callback(airflow.stop, seconds=5)
         airflow.start()
         airflow.wait()
         yield world

@@ -169,7 +169,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         airflow.wait("metadatabase")
         yield Site(settings, airflow, s3, airflow.runs("pages")[0]["dag_run_id"])
     finally:
-        airflow.stop()
+        airflow.stop(seconds=5)
         s3.stop()
 
 

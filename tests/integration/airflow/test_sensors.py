@@ -105,7 +105,7 @@ def waits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waits]:
         made.start()
         yield made
     finally:
-        made.airflow.stop()
+        made.airflow.stop(seconds=5)
 
 
 @pytest.fixture(scope="module")
