@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retrain.cli.terminal import plain, print_json, print_table, with_ledger
+from retrain.cli.terminal import plain, print_json, print_table, warn_if_broken, with_ledger
 
 if TYPE_CHECKING:
     from retrain.audit.asof import Tenure
@@ -51,6 +51,7 @@ def at(ledger: "Ledger", model: str, time: str, as_json: bool) -> None:
 
     when = moment(time, now=datetime.now(UTC))
     found = in_production(ledger, model, when)
+    warn_if_broken(ledger, model)
     if as_json:
         print_json({"at": when.isoformat(), "in_production": found.to_dict() if found else None})
     elif found is None:
@@ -73,6 +74,7 @@ def why(ledger: "Ledger", model: str, version: str, client: "RegistryClient | No
 
     dossier = open_dossier(ledger, model, version, client=client)
     paragraphs = explain(dossier)
+    warn_if_broken(ledger, model)
     if as_json:
         print_json({**dossier.to_dict(), "words": {one.title: list(one.lines) for one in paragraphs}})
         return
@@ -96,6 +98,7 @@ def diff(ledger: "Ledger", model: str, first: str, second: str, client: "Registr
 
     one, two = (open_dossier(ledger, model, version, client=client) for version in (first, second))
     found = compare(one, two)
+    warn_if_broken(ledger, model)
     if as_json:
         print_json(found.to_dict())
     else:

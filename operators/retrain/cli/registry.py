@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrain.cli import audit, evidence
+from retrain.cli.terminal import warn_if_broken
 
 if TYPE_CHECKING:
     from retrain.ledger import Ledger
@@ -61,6 +62,7 @@ def champion_(model: str, ledger_url: str, as_json: bool) -> None:
 
     with _open(ledger_url) as ledger:
         found = champion(ledger, model)
+        warn_if_broken(ledger, model)
     if as_json:
         click.echo(json.dumps(found.to_dict() if found else None))
     elif found is None:
@@ -81,6 +83,7 @@ def history(model: str, ledger_url: str, as_json: bool) -> None:
 
     with _open(ledger_url) as ledger:
         found = list(promotions(ledger, model))
+        warn_if_broken(ledger, model)
     if as_json:
         click.echo(json.dumps([change.to_dict() for change in found]))
     elif not found:

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,10 @@ from retrain.cli.ledger import CouldNotError
 from retrain.exceptions import RetrainError
 from retrain.training.privacy import MASK
 
-__all__ = ["MASK", "plain", "print_json", "print_table", "with_ledger"]
+if TYPE_CHECKING:
+    from retrain.ledger import Ledger
+
+__all__ = ["MASK", "plain", "print_json", "print_table", "warn_if_broken", "with_ledger"]
 
 
 def with_ledger(function: Callable[..., None]) -> Callable[..., None]:
@@ -49,6 +52,16 @@ def print_table(names: list[str], rows: list[list[str]], *, keep: tuple[str, ...
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(table)
+
+
+def warn_if_broken(ledger: "Ledger", model: str) -> None:
+    """Say on standard error that what the ledger tells of a model is not to be trusted, where its chain is broken."""
+    from retrain.records.streams import model_stream
+
+    if not ledger.verify(model_stream(model)).ok:
+        click.echo(
+            f"the ledger of {model} was tampered with, this may be untrue: see `retrain ledger verify`", err=True
+        )
 
 
 def plain(text: str) -> str:

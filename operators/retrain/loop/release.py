@@ -8,8 +8,8 @@ from retrain.exceptions import PromotionRefusedError, SequenceConflictError
 from retrain.loop.approval import Standing, newest, standing
 from retrain.loop.streams import Kind, model_stream
 from retrain.records import RELEASES, Alarm, Approval, GateStatus, Verdict
-from retrain.registry.champions import Champion, champion, promotions
-from retrain.registry.promotion import Promotion, check_intact, promote
+from retrain.registry.champions import Champion, champion, check_intact, promotions
+from retrain.registry.promotion import Promotion, promote
 from retrain.registry.reconciliation import reconcile
 from retrain.registry.retirement import check_not_retired, retired
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from retrain.exceptions import ChainBrokenError
 from retrain.records import encode
 from retrain.records.streams import RELEASES, model_stream
 
@@ -50,6 +51,18 @@ def champion(ledger: Ledger, model: str) -> Champion | None:
 def promotions(ledger: Ledger, model: str) -> Iterator[Champion]:
     """Iterate over all changes of the champion, oldest first."""
     return map(from_event, ledger.events(model_stream(model), kinds=RELEASES))
+
+
+def check_intact(ledger: Ledger, model: str) -> None:
+    """Refuse to change the champion of a model whose stream in the ledger does not verify."""
+    report = ledger.verify(model_stream(model))
+    if not report.ok:
+        first = report.problems[0]
+        raise ChainBrokenError(
+            f"the ledger of {model} was tampered with: event {first.sequence} {first.what}",
+            expected="an unbroken chain of hashes, without which nobody knows what is in production and why",
+            remedy="See all of it with: retrain ledger verify. Then restore the ledger from a backup",
+        )
 
 
 def from_event(event: Event) -> Champion:

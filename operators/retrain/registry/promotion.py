@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrain.exceptions import ChainBrokenError, PromotionRefusedError, SequenceConflictError
+from retrain.exceptions import PromotionRefusedError, SequenceConflictError
 from retrain.records import GateStatus, Verdict
 from retrain.records.streams import Kind, model_stream
-from retrain.registry.champions import Champion, champion, from_event
+from retrain.registry.champions import Champion, champion, check_intact, from_event
 from retrain.registry.client import RegistryClient, uri_of
 from retrain.registry.reconciliation import reconcile
 from retrain.registry.retirement import check_not_retired
@@ -77,18 +77,6 @@ def promote(
     made = _append(ledger, model, payload, expected, request, actor, claim)
     reconcile(ledger, client, model)
     return made
-
-
-def check_intact(ledger: Ledger, model: str) -> None:
-    """Refuse to change the champion of a model whose stream in the ledger does not verify."""
-    report = ledger.verify(model_stream(model))
-    if not report.ok:
-        first = report.problems[0]
-        raise ChainBrokenError(
-            f"the ledger of {model} was tampered with: event {first.sequence} {first.what}",
-            expected="an unbroken chain of hashes, without which nobody knows what is in production and why",
-            remedy="See all of it with: retrain ledger verify. Then restore the ledger from a backup",
-        )
 
 
 def _check_verdict(model: str, version: str, verdict: Verdict | None, approved_by: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from retrain.exceptions import PromotionRefusedError, SequenceConflictError
 from retrain.records import encode
 from retrain.records.streams import Kind, model_stream
-from retrain.registry.champions import Champion, champion
+from retrain.registry.champions import Champion, champion, check_intact
 from retrain.registry.client import RegistryClient
 from retrain.registry.retirement import retired
 
@@ -43,8 +43,10 @@ def reconcile(ledger: Ledger, client: RegistryClient, model: str) -> Aliases:
     """Point the aliases at what the ledger says; nothing happens where they do already.
 
     Finishes a promotion that was cut off between ledger and alias. MLflow's aliases have no compare-and-set, so the
-    ledger is read again afterwards: of two reconciliations at once the later one to look sets them right.
+    ledger is read again afterwards: of two reconciliations at once the later one to look sets them right. Of a ledger
+    that was tampered with nothing is taken over: ChainBrokenError.
     """
+    check_intact(ledger, model)
     changed: dict[str, None] = {}
     for _ in range(_ATTEMPTS):
         current = champion(ledger, model)

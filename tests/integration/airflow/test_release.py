@@ -284,6 +284,9 @@ def test_nothing_is_released_on_a_broken_chain(released: Released) -> None:
         released.run(ModelPromoteOperator, "promote", task, judged=JUDGED)
     with pytest.raises(AirflowFailException, match=refused):
         released.roll_back()
+    # Nor is what it says now shown in MLflow.
+    with pytest.raises(AirflowFailException, match=refused):
+        released.sweep()
     assert released.client.aliases(released.model)["champion"] == "2"
 
 

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retrain.cli.registry import command
+from tests.unit.audit.test_evidence import tamper
 
 
 def run(story, *arguments: str) -> Result:
@@ -51,6 +52,19 @@ def test_why_is_about_the_champion_unless_a_version_is_named(told) -> None:
     document = json.loads(run(told, "why", "returns", "2", "--json").stdout)
     assert document["words"]["judged"][0].startswith("pass, against version 1")
     assert document["ledger"]["gate"]["verdict"]["interval"] == [0.001, 0.019]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("at", "returns", "now"), ("why", "returns"), ("diff", "returns", "1", "2"), ("champion", "returns"),
+     ("history", "returns")],
+)  # fmt: skip
+def test_what_a_ledger_says_that_was_tampered_with_is_told_with_a_warning(told, arguments) -> None:
+    assert run(told, *arguments).stderr == ""
+    tamper(told, "UPDATE retrain_events SET actor = 'eve' WHERE kind = 'promoted'")
+    result = run(told, *arguments)
+    assert result.exit_code == 0
+    assert "the ledger of returns was tampered with, this may be untrue: see `retrain ledger verify`" in result.stderr
 
 
 def test_what_came_from_data_cannot_steer_a_terminal(told) -> None:

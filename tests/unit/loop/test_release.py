@@ -5,8 +5,7 @@ import pytest
 from retrain.exceptions import ChainBrokenError, PromotionRefusedError
 from retrain.loop.release import _before, digest_of, rollback_target, unfinished_promotion
 from retrain.registry import retire, retired
-from retrain.registry.champions import promotions
-from retrain.registry.promotion import check_intact
+from retrain.registry.champions import check_intact, promotions
 
 STREAM = "model:returns"
 
