@@ -173,11 +173,15 @@ def _numeric(reference: ColumnProfile, current: ColumnProfile, limits: Threshold
 
 
 def _beyond_slack(finding: Finding, sides: "tuple[Floats, Floats, Floats]", limits: Thresholds) -> float:
-    """Return what is left of the distance when values may be moved by half of the least shift that matters."""
+    """Return what counts of the distance: all of it, unless moving values a little would mend more than half.
+
+    A little is half of the least shift that matters. A shift that matters leaves half of the distance or more.
+    """
     # Slack only takes away: what is below the floor stays there.
     if finding.effect < limits.ks_d:
         return finding.effect
-    return statistics.ks_beyond(*sides, SLACK * limits.location * statistics.unit(*sides))
+    left = statistics.ks_beyond(*sides, SLACK * limits.location * statistics.unit(*sides))
+    return left if left < (1 - SLACK) * finding.effect else finding.effect
 
 
 def _tempered(ranks: Finding, unit: Finding) -> tuple[Finding, float]:

@@ -14,14 +14,14 @@ class Thresholds:
     `alpha` bounds the chance of any alarm on a table that did not change; with fewer than 1,000 rows on a side less
     of it is spent (`at`), since the floors protect small tables least. The floors: `location` is a shift in
     standard deviations and `scale` the same for squared scores (both of normal scores, so an outlier weighs little;
-    0.1 is a variance 1.15 times as large), `ks_d` the largest distance of the two distribution functions that
-    moving values by half of `location` cannot mend, `total_variation` the share of rows whose category would have
-    to change. `missing_share`, `infinite_share`, `outlier_share`, `range_share`, `unknown_share`, `beyond_share`
-    (beyond all that the reference held) and `duplicate_share` are additional shares of rows. `effects` names
-    measures of `retrain.drift.effects` with limits (`{"psi": 0.2}`): then a column alarms where the difference is
-    significant and one of them reaches its limit, in place of the floors above; a column that has none of them
-    keeps the floors. With fewer than `min_rows` rows on either side nothing but the schema is judged: below 50 even
-    a shift of half a standard deviation would go unseen.
+    0.1 is a variance 1.15 times as large), `ks_d` the largest distance of the two distribution functions (what is
+    left of it, where moving values by half of `location` mends most), `total_variation` the share of rows whose
+    category would have to change. `missing_share`, `infinite_share`, `outlier_share`, `range_share`,
+    `unknown_share`, `beyond_share` (beyond all that the reference held) and `duplicate_share` are additional shares
+    of rows. `effects` names measures of `retrain.drift.effects` with limits (`{"psi": 0.2}`): then a column alarms
+    where the difference is significant and one of them reaches its limit, in place of the floors above; a column
+    that has none of them keeps the floors. With fewer than `min_rows` rows on either side nothing but the schema is
+    judged: below 50 even a shift of half a standard deviation would go unseen.
     """
 
     alpha: float = 0.04

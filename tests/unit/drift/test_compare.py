@@ -203,6 +203,14 @@ def test_a_shift_of_three_hundredths_of_a_deviation_is_no_drift_where_it_moves_m
     assert statuses[0.2].count("drift") == 5
 
 
+def test_a_shift_that_matters_keeps_the_whole_distance():
+    generator = np.random.default_rng(2)
+    before, after = generator.laplace(0, 1, (2, 4000))
+    verdict = drift.compare(pd.DataFrame({"x": before}), pd.DataFrame({"x": after + 0.2 * 2**0.5}))
+    assert "KS D" in verdict.columns["x"].reason
+    assert "does not matter" not in verdict.columns["x"].reason
+
+
 def test_a_moved_mode_is_drift_by_the_distance_alone():
     generator = np.random.default_rng(3)
     low, high = generator.normal(-5, 0.5, (2, 1000)), generator.normal(5, 0.5, (2, 1000))
