@@ -74,8 +74,11 @@ def _effects(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str,
 def _numeric(current: ColumnProfile, past: Sequence[ColumnProfile]) -> dict[str, list[float]]:
     import numpy as np
 
-    # One grid for all: reading each sketch on it once makes every leave-one-out sum a subtraction.
-    grid = np.asarray(merge_all([column.sketch for column in (*past, current)]).values)
+    # One grid for all: reading each sketch on it once makes every leave-one-out sum a subtraction. It is thinned, so
+    # the ends of each are put back: else the largest past row and a current one in a wrong unit may share a cell.
+    sketches = [column.sketch for column in (*past, current)]
+    ends = [end for sketch in sketches for end in (sketch.values[:1] + sketch.values[-1:])]
+    grid = np.union1d(merge_all(sketches).values, ends)
     batches = [cells(column.sketch, grid) for column in past]
     everything = np.sum(batches, axis=0)
     pairs = [(everything - batch, batch) for batch in batches] + [(everything, cells(current.sketch, grid))]

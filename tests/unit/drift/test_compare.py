@@ -319,3 +319,19 @@ def test_new_levels_are_no_drift_where_every_batch_has_some():
     history = [day(number) for number in range(12)]
     assert drift.compare(history[0], day(99)).status == "drift"
     assert drift.compare(history[0], day(99), history=history).status == "ok"
+
+
+def test_a_wrong_unit_in_a_small_batch_is_drift_beside_many_past_ones():
+    seen = 0
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        batches = [
+            pd.DataFrame(
+                {"height": generator.normal(170 + generator.normal(0, 2), 10, 200), "other": np.arange(200) % 9}
+            )
+            for _ in range(21)
+        ]
+        past = [drift.profile(batch) for batch in batches[:-1]]
+        batches[-1].loc[generator.random(200) < 0.05, "height"] *= 1000
+        seen += drift.compare(past[0], batches[-1], history=past).status == "drift"
+    assert seen >= 9
