@@ -61,7 +61,7 @@ def test_the_second_environment_has_the_jobs_libraries_and_no_airflow(second_pyt
         "print(retrain.__file__)"
     )
     done = subprocess.run(
-        [second_python, "-c", code], capture_output=True, text=True, timeout=120, check=False, cwd="/"
+        [second_python, "-c", code], capture_output=True, text=True, timeout=300, check=False, cwd="/"
     )
     assert done.returncode == 0, done.stderr
     assert str(second_python.parents[1]) in done.stdout
