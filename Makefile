@@ -37,7 +37,7 @@ demo-once: $(READY) ## the same, and stop by itself; fails if anything is off
 
 test: $(READY) lint ## everything: unit, integration, system
 	$(BIN)/python -m pytest tests/integration tests/unit -n 3 $(BY_FILE)
-	$(BIN)/python -m pytest tests/system -n 2 $(BY_FILE)
+	$(BIN)/python -m pytest tests/system
 
 test-fast: $(READY) ## the unit tests
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile
