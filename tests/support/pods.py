@@ -14,7 +14,7 @@ from retrain.operators.job import RetrainOperator
 from tests.support.airflow_tasks import context
 
 
-class JobOperator(RetrainOperator):
+class WholeJobOperator(RetrainOperator):
     """An operator that does nothing but run a job."""
 
     def __init__(self, *, steps: tuple[str, ...], inputs: dict[str, Any], **kwargs: Any) -> None:

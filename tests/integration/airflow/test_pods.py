@@ -22,7 +22,7 @@ from retrain.exceptions import ConnectionConfigError, ContractError, Declaration
 from retrain.jobs import KubernetesPod
 from scripts.services.processes import wait_for
 from tests.support.hostile_models import living
-from tests.support.pods import JobOperator, Record, again, finished, resumed, task
+from tests.support.pods import Record, WholeJobOperator, again, finished, resumed, task
 from tests.support.project import orders
 from tests.support.shop import Shop
 from tests.support.stub_kubernetes import StubKubernetes
@@ -59,8 +59,8 @@ class Pods:
     def operator(
         self, *, hangs: bool = False, ref: dict[str, Any] | None = None, options: dict[str, Any] | None = None,
         steps: tuple[str, ...] = ("profile",), **changes: Any,
-    ) -> JobOperator:  # fmt: skip
-        return JobOperator(
+    ) -> WholeJobOperator:  # fmt: skip
+        return WholeJobOperator(
             task_id="profile", steps=steps, inputs={"partition": ref or self.ref}, spec=self.shop.spec,
             store=self.shop.store, runtime=self.runtime(hangs=hangs, **changes), **(options or {}),
         )  # fmt: skip
