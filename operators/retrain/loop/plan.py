@@ -68,5 +68,5 @@ def _seen(one: Accepted, known: Sequence[Accepted], champions: Collection[str]) 
     name = one.ref.partition
     if name in champions:
         return f"the champion was trained on {name}"
-    same = [str(other.ref.partition) for other in known if one.ref.digest and other.ref.digest == one.ref.digest]
-    return f"{name} holds the very rows of {', '.join(same)}, which a model is trained on" if same else None
+    same = {str(other.ref.partition) for other in known if one.ref.digest and other.ref.digest == one.ref.digest}
+    return f"{name} holds the very rows of {', '.join(sorted(same))}, which a model is trained on" if same else None

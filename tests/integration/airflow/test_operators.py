@@ -225,8 +225,8 @@ def running(shop: Shop, mlflow_server: MlflowServer, monkeypatch) -> Shop:
 
 
 def take_in(shop: Shop, *names: str) -> list[dict[str, Any]]:
-    for seed, name in enumerate(names):
-        shop.land(name, seed=seed)
+    for name in names:
+        shop.land(name, seed=int(name[-2:]) - 1)
     return [shop.ingest(partition) for partition in shop.discover()]
 
 
@@ -314,8 +314,8 @@ def test_a_retry_after_every_step_ends_in_one_version_and_one_promotion(running:
 
 def test_a_missing_target_stops_the_training_with_its_name_and_promotes_nothing(running: Shop) -> None:
     shop = running
-    for name in ("2024-01", "2024-02"):
-        shop.land(name, orders(300).drop(columns=["returned"]))
+    for seed, name in enumerate(("2024-01", "2024-02")):
+        shop.land(name, orders(300, seed).drop(columns=["returned"]))
     assert [shop.ingest(partition)["validation"] for partition in shop.discover()] == ["pass", "pass"]
     with pytest.raises(AirflowFailException, match=r"MissingColumnError.*'returned'"):
         retrain(shop, "manual__1")

@@ -20,6 +20,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
 
+MORE = {"coupon": "x", "refunded": "no"}
+
 
 def job(mlflow: MlflowServer, spec: ModelSpec, tmp_path: Path, *steps: str, **inputs: object) -> dict:
     request = JobRequest(
@@ -33,9 +35,9 @@ def job(mlflow: MlflowServer, spec: ModelSpec, tmp_path: Path, *steps: str, **in
 def test_a_partition_with_a_column_more_or_of_another_type_is_trained_on_and_judged_by(
     mlflow: MlflowServer, project: Project, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain, more = orders(seed=1), orders(seed=2).assign(coupon="x", refunded="no")
-    snapshot = Snapshot("orders", (project.partition("2024-01", more), project.partition("2024-02", plain)))
-    holdout = [project.partition("2024-03", plain).to_dict(), project.partition("2024-04", more).to_dict()]
+    plain, more = ([orders(seed=seed).assign(**other) for seed in (1, 2)] for other in ({}, MORE))
+    snapshot = Snapshot("orders", (project.partition("2024-01", more[0]), project.partition("2024-02", plain[0])))
+    holdout = [project.partition("2024-03", plain[1]).to_dict(), project.partition("2024-04", more[1]).to_dict()]
     with caplog.at_level(logging.WARNING, "retrain"):
         outputs = job(
             mlflow, project.spec(), tmp_path, "train", "evaluate",
