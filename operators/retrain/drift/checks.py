@@ -99,10 +99,8 @@ def _constant(reference: ColumnProfile, current: ColumnProfile) -> Check | None:
     if current.private or reference.private:
         return None
     if current.kind is Kind.NUMERIC and current.minimum is not None:
-        value, rows_before = (
-            level_name(current.minimum, "number"),
-            dict(zip(reference.sketch.values, reference.sketch.at, strict=True)),
-        )
+        value = level_name(current.minimum, "number")
+        rows_before = dict(zip(reference.sketch.values, reference.sketch.at, strict=True))
         before = rows_before.get(float(current.minimum), 0)
     elif current.counts:
         value = next(iter(current.counts))

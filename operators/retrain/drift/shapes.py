@@ -81,5 +81,5 @@ def _distance(reference: ColumnProfile, other: ColumnProfile, measure: str) -> f
         return _MEASURES[measure](cells(reference.sketch, grid), cells(other.sketch, grid)).effect
     if reference.kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
         counts = level_counts(reference, other), level_counts(other, reference)
-        return max(0.0, levels.contingency(*counts).effect - levels.sampling_variation(*counts))
+        return max(0.0, levels.total_variation(*counts) - levels.sampling_variation(*counts))
     return None

@@ -246,15 +246,15 @@ def _check_target(
             expected="no other release in the same minute",
             remedy="Look at: retrain registry history. Then name the version",
         )
-    check_serves(model, earlier.version, check, "any more")
+    check_serves(model, earlier.version, check, said="does not serve any more")
 
 
-def check_serves(model: str, version: str, check: Mapping[str, Any] | None, *words: str) -> None:
+def check_serves(model: str, version: str, check: Mapping[str, Any] | None, *, said: str = "does not serve") -> None:
     """Refuse a version that a check says does not load, or is not what was judged; None: nobody has looked."""
     if check is None or check["status"] != GateStatus.FAIL:
         return
     raise PromotionRefusedError(
-        f"version {version} of {model} {' '.join(('does not serve', *words))}: {'; '.join(check['reasons'])}",
+        f"version {version} of {model} {said}: {'; '.join(check['reasons'])}",
         expected="a version that loads and answers",
         remedy="Name another version, see: retrain registry history",
     )
