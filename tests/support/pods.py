@@ -15,7 +15,7 @@ from tests.support.airflow_tasks import context
 
 
 class WholeJobOperator(RetrainOperator):
-    """An operator that does nothing but run a job."""
+    """An operator that does nothing but run a job. Unlike a `JobOperator` it raises what `run` does, untranslated."""
 
     def __init__(self, *, steps: tuple[str, ...], inputs: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
